@@ -1,0 +1,3 @@
+//! The amps program.
+
+fn main() {}

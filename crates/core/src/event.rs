@@ -1,0 +1,109 @@
+//! The append-only history of a session.
+
+use serde::{Deserialize, Serialize};
+
+use crate::capture::CaptureState;
+use crate::evidence::Evidence;
+use crate::exit::Exit;
+use crate::id::{ChangesetId, SessionId};
+use crate::process::ProcessIdentity;
+use crate::session::{Status, StatusReason};
+use crate::snapshot::Oid;
+use crate::time::Moment;
+
+/// One fact in a session's history, stored in the same transaction as the state it changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its place in the history, from 1. Truth is ordered by this, never by a clock.
+    pub sequence: u64,
+    /// When it was recorded.
+    pub at: Moment,
+    /// What happened.
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// What happened to a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Fact {
+    /// The session was opened.
+    Opened {
+        /// The process that holds its lease.
+        owner: ProcessIdentity,
+    },
+    /// The facts came from the spool: no daemon could be reached when they happened.
+    DeliveredLate,
+    /// The agent was started.
+    Started {
+        /// The agent's process, where one is known.
+        agent: Option<ProcessIdentity>,
+    },
+    /// A new daemon took the lease over and gave it one fresh ttl.
+    LeaseRegranted {
+        /// The generation from now on.
+        generation: u64,
+    },
+    /// The machine slept; the lease got one fresh ttl.
+    MachineSlept {
+        /// How long, in milliseconds.
+        slept_ms: u64,
+    },
+    /// The base snapshot was taken.
+    BaseCaptured {
+        /// Its tree.
+        tree: Oid,
+        /// Paths whose content before the launch nobody can know.
+        uncertain: usize,
+    },
+    /// The session reached its final status.
+    Ended {
+        /// The status.
+        status: Status,
+        /// Why.
+        reason: StatusReason,
+        /// What proved it.
+        evidence: Evidence,
+    },
+    /// A fact about the end arrived after the session had become final.
+    LateExit {
+        /// The agent's exit.
+        exit: Exit,
+    },
+    /// The end snapshot and the changeset were stored.
+    EndCaptured {
+        /// The tree of the end snapshot.
+        tree: Oid,
+        /// The changeset, unless nothing differed.
+        changeset_id: Option<ChangesetId>,
+    },
+    /// A capture failed.
+    CaptureFailed {
+        /// Failed attempts in a row.
+        attempts: u32,
+        /// What went wrong.
+        reason: String,
+        /// Whether it stays owed or is given up.
+        state: CaptureState,
+    },
+    /// Another run was open in the same working tree at the same time.
+    Overlapped {
+        /// Whose run.
+        with: SessionId,
+    },
+    /// Processes of the agent outlived the session.
+    SurvivorsFound {
+        /// Their pids.
+        pids: Vec<u32>,
+    },
+    /// All survivors are gone; what they changed is in an amendment.
+    SurvivorsGone {
+        /// The amendment, unless they changed nothing.
+        changeset_id: Option<ChangesetId>,
+    },
+    /// A person wrote a note.
+    Noted {
+        /// The note, known secrets masked.
+        text: String,
+    },
+}

@@ -1,0 +1,61 @@
+//! One contiguous execution of an agent under one lease.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::capture::Capture;
+use crate::exit::Exit;
+use crate::id::{ChangesetId, RunId, SessionId};
+use crate::lease::Lease;
+use crate::process::ProcessIdentity;
+use crate::session::Status;
+use crate::snapshot::{Snapshot, Workspace};
+use crate::time::Moment;
+
+/// The durable record of one execution.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// Names the run.
+    pub run_id: RunId,
+    /// The session it belongs to.
+    pub session_id: SessionId,
+    /// Its place in the session, from 1.
+    pub number: u32,
+    /// Where it stands: for a launched session the same as the session's.
+    pub status: Status,
+    /// The agent's short name.
+    pub agent: String,
+    /// The command line, known secrets masked.
+    pub agent_command: Vec<String>,
+    /// When the agent was about to be started, on both clocks: what changed before is not its
+    /// work.
+    pub launched_at: Option<Moment>,
+    /// When the agent was started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// How long it ran, by the clock that cannot be set back.
+    pub duration: Option<Duration>,
+    /// How the agent ended, where that is known.
+    pub exit: Option<Exit>,
+    /// The agent's process.
+    pub agent_process: Option<ProcessIdentity>,
+    /// The lease that keeps it open.
+    pub lease: Lease,
+    /// Where its files live; `None` until looked at.
+    pub workspace: Option<Workspace>,
+    /// The state before the agent.
+    pub base: Option<Snapshot>,
+    /// The state after it.
+    pub end: Option<Snapshot>,
+    /// What has been captured and what is still owed.
+    pub capture: Capture,
+    /// What it changed, if anything.
+    pub changeset_id: Option<ChangesetId>,
+    /// What went wrong while recording.
+    pub errors: Vec<String>,
+    /// Records that the agent was given as context.
+    pub context_ids: Vec<String>,
+}

@@ -1,0 +1,1 @@
+//! Time, concurrency and connections.

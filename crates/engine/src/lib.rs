@@ -1,0 +1,1 @@
+//! Doing what core decides: store, git, processes. Synchronous, prints nothing.

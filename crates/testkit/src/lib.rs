@@ -1,0 +1,1 @@
+//! Sealed homes, real repositories, real terminals and a scripted agent for tests.
