@@ -13,6 +13,7 @@ pub mod error;
 pub mod event;
 pub mod evidence;
 pub mod exit;
+pub mod facts;
 pub mod id;
 pub mod lease;
 pub mod mask;

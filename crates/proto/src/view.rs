@@ -1,0 +1,185 @@
+//! The JSON contract: what `--json` prints and what the HTTP API serves.
+
+use std::time::Duration;
+
+use amps_core::capture::Capture;
+use amps_core::changeset::Changeset;
+use amps_core::id::{ChangesetId, ProjectId, RunId, SessionId};
+use amps_core::lease::Lease;
+use amps_core::path::RawPath;
+use amps_core::run::Run;
+use amps_core::session::{Session, Status, StatusReason};
+use amps_core::snapshot::{Oid, Snapshot, Workspace};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Everything about one session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionView {
+    /// The session.
+    #[serde(flatten)]
+    pub session: Session,
+    /// Its runs; a launched session has exactly one.
+    pub runs: Vec<RunView>,
+    /// What its runs changed; empty when nothing differed.
+    pub changesets: Vec<Changeset>,
+    /// What people wrote about it.
+    pub notes: Vec<NoteView>,
+    /// Records it is connected with.
+    pub links: Vec<LinkView>,
+}
+
+/// One run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunView {
+    /// Names the run.
+    pub run_id: RunId,
+    /// Its place in the session, from 1.
+    pub number: u32,
+    /// Where it stands.
+    pub status: Status,
+    /// The agent's short name.
+    pub agent: String,
+    /// The command line, known secrets masked.
+    pub agent_command: Vec<String>,
+    /// When the agent was started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Seconds it ran, by a clock that cannot be set back.
+    pub duration: Option<f64>,
+    /// The agent's own exit code.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    pub exit_signal: Option<i32>,
+    /// The lease that keeps it open.
+    pub lease: Lease,
+    /// Where its files live.
+    pub workspace: Option<Workspace>,
+    /// The state before the agent.
+    pub base: Option<Snapshot>,
+    /// The state after it.
+    pub end: Option<Snapshot>,
+    /// What has been captured and what is still owed.
+    pub capture: Capture,
+    /// Its changeset.
+    pub changeset_id: Option<ChangesetId>,
+    /// The commit of an iteration; null for a launched session.
+    pub commit: Option<Oid>,
+    /// The verdict of an iteration's test command; null for a launched session.
+    pub gate: Option<()>,
+    /// Tokens and cost; null where the agent tells nothing.
+    pub usage: Option<()>,
+    /// What went wrong while recording.
+    pub errors: Vec<String>,
+    /// Records given to the agent as context.
+    pub context_ids: Vec<String>,
+}
+
+impl From<Run> for RunView {
+    fn from(run: Run) -> Self {
+        Self {
+            run_id: run.run_id,
+            number: run.number,
+            status: run.status,
+            agent: run.agent,
+            agent_command: run.agent_command,
+            started_at: run.started_at,
+            ended_at: run.ended_at,
+            duration: run.duration.map(|duration| duration.as_secs_f64()),
+            exit_code: run.exit.and_then(amps_core::exit::Exit::code),
+            exit_signal: run.exit.and_then(amps_core::exit::Exit::signal),
+            lease: run.lease,
+            workspace: run.workspace,
+            base: run.base,
+            end: run.end,
+            capture: run.capture,
+            changeset_id: run.changeset_id,
+            commit: None,
+            gate: None,
+            usage: None,
+            errors: run.errors,
+            context_ids: run.context_ids,
+        }
+    }
+}
+
+/// A note.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteView {
+    /// When it was written.
+    pub at: Timestamp,
+    /// What it says, known secrets masked.
+    pub text: String,
+}
+
+/// A connection with another record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkView {
+    /// What connects them.
+    pub kind: LinkKind,
+    /// The other session.
+    pub session_id: SessionId,
+}
+
+/// What connects two sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkKind {
+    /// Both had a run open in the same working tree at the same time.
+    Overlaps,
+}
+
+/// One line of a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionRow {
+    /// Names the session.
+    pub session_id: SessionId,
+    /// What a person called it.
+    pub name: Option<String>,
+    /// Where it stands.
+    pub status: Status,
+    /// Why, once final.
+    pub status_reason: Option<StatusReason>,
+    /// The agent's short name.
+    pub agent: String,
+    /// The command line, known secrets masked.
+    pub agent_command: Vec<String>,
+    /// The project.
+    pub project_id: Option<ProjectId>,
+    /// The top of the working tree.
+    pub project_root: Option<RawPath>,
+    /// When the session was opened.
+    pub created_at: Timestamp,
+    /// When the agent was started.
+    pub started_at: Option<Timestamp>,
+    /// When the session ended.
+    pub ended_at: Option<Timestamp>,
+    /// Seconds it ran.
+    pub duration: Option<f64>,
+    /// The agent's own exit code.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the agent.
+    pub exit_signal: Option<i32>,
+    /// Files changed; `None` while the capture is owed.
+    pub files: Option<u64>,
+    /// Lines added.
+    pub additions: Option<u64>,
+    /// Lines deleted.
+    pub deletions: Option<u64>,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+}
+
+impl SessionRow {
+    /// Returns how long the session has run or ran, given the present.
+    pub fn duration_at(&self, now: Timestamp) -> Option<Duration> {
+        if let Some(seconds) = self.duration {
+            return Duration::try_from_secs_f64(seconds).ok();
+        }
+        if self.status.is_final() {
+            return None;
+        }
+        Duration::try_from(now.duration_since(self.started_at.unwrap_or(self.created_at))).ok()
+    }
+}
