@@ -11,7 +11,7 @@ use crate::path::RawPath;
 use crate::process::ProcessIdentity;
 use crate::session::{Binding, Ending};
 use crate::snapshot::{Snapshot, Workspace};
-use crate::time::{Moment, seconds};
+use crate::time::Moment;
 
 /// A session is being opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,9 +49,9 @@ pub struct OpenFacts {
     pub owner: ProcessIdentity,
     /// The name of its host.
     pub host: String,
-    /// How long the lease holds without a sign of life.
-    #[serde(with = "seconds")]
-    pub ttl: Duration,
+    /// How long the lease holds without a sign of life; `None` for the configured time.
+    #[serde(default)]
+    pub ttl: Option<Duration>,
     /// When this was.
     pub at: Moment,
 }

@@ -1,5 +1,6 @@
 //! One contiguous execution of an agent under one lease.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use crate::capture::Capture;
 use crate::exit::Exit;
 use crate::id::{ChangesetId, RunId, SessionId};
 use crate::lease::Lease;
+use crate::path::RawPath;
 use crate::process::ProcessIdentity;
 use crate::session::Status;
 use crate::snapshot::{Snapshot, Workspace};
@@ -29,6 +31,8 @@ pub struct Run {
     pub agent: String,
     /// The command line, known secrets masked.
     pub agent_command: Vec<String>,
+    /// When the run was opened.
+    pub opened_at: Moment,
     /// When the agent was about to be started, on both clocks: what changed before is not its
     /// work.
     pub launched_at: Option<Moment>,
@@ -42,6 +46,11 @@ pub struct Run {
     pub exit: Option<Exit>,
     /// The agent's process.
     pub agent_process: Option<ProcessIdentity>,
+    /// The folder in which the agent was started.
+    pub cwd: RawPath,
+    /// Variables that tell git where the repository is.
+    #[serde(default)]
+    pub git_environment: BTreeMap<String, String>,
     /// The lease that keeps it open.
     pub lease: Lease,
     /// Where its files live; `None` until looked at.

@@ -1,1 +1,10 @@
-//! Doing what core decides: store, git, processes. Synchronous, prints nothing.
+//! Doing what core decides: store, git, processes. Synchronous; prints nothing.
+
+pub mod clock;
+pub mod files;
+pub mod home;
+pub mod ledger;
+pub mod ops;
+pub mod process;
+pub mod spool;
+pub mod testing;

@@ -1,0 +1,81 @@
+//! The clocks and the boot id of this machine, read in one place.
+
+use std::fs;
+#[cfg(feature = "testing")]
+use std::path::PathBuf;
+
+use amps_core::process::BootId;
+use amps_core::time::Moment;
+use jiff::Timestamp;
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// Reads the clocks of this machine.
+#[derive(Clone, Debug, Default)]
+pub struct Clock {
+    /// A file with offsets, so that tests can set clocks back, suspend and restart the machine.
+    #[cfg(feature = "testing")]
+    pub offsets: Option<PathBuf>,
+}
+
+impl Clock {
+    /// Returns this instant.
+    pub fn now(&self) -> Moment {
+        let now = Moment {
+            at: Timestamp::now(),
+            uptime_ms: milliseconds(clock_gettime(ClockId::Boottime)),
+        };
+        #[cfg(feature = "testing")]
+        let now = self.shifted(now);
+        now
+    }
+
+    /// Returns how long the machine has been suspended since it booted, in milliseconds.
+    pub fn suspended_ms(&self) -> u64 {
+        let running = milliseconds(clock_gettime(ClockId::Monotonic));
+        self.now().uptime_ms.saturating_sub(running)
+    }
+
+    /// Returns the identity of this boot, or one that equals no other when the kernel tells none.
+    pub fn boot_id(&self) -> BootId {
+        #[cfg(feature = "testing")]
+        if let Some(boot_id) = self.offset_fields().and_then(|fields| fields.boot_id) {
+            return BootId::new(boot_id);
+        }
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        BootId::new(text.trim())
+    }
+}
+
+fn milliseconds(time: Timespec) -> u64 {
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let rest = u64::try_from(time.tv_nsec / 1_000_000).unwrap_or_default();
+    seconds * 1_000 + rest
+}
+
+#[cfg(feature = "testing")]
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Offsets {
+    wall_ms: i64,
+    uptime_ms: u64,
+    boot_id: Option<String>,
+}
+
+#[cfg(feature = "testing")]
+impl Clock {
+    fn offset_fields(&self) -> Option<Offsets> {
+        let text = fs::read_to_string(self.offsets.as_ref()?).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    fn shifted(&self, now: Moment) -> Moment {
+        let Some(offsets) = self.offset_fields() else {
+            return now;
+        };
+        let wall = jiff::SignedDuration::from_millis(offsets.wall_ms);
+        Moment {
+            at: now.at.checked_add(wall).unwrap_or(now.at),
+            uptime_ms: now.uptime_ms + offsets.uptime_ms,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Writing files: private folders, whole replacement, kernel locks.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+/// A file or folder could not be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}", path.display())]
+pub struct FileError {
+    /// What was tried.
+    pub action: &'static str,
+    /// On what.
+    pub path: PathBuf,
+    /// Why not.
+    #[source]
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// Names what was tried and on what.
+    pub fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// Returns whether the disk or quota is full.
+    pub fn is_full(&self) -> bool {
+        matches!(
+            self.source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        )
+    }
+}
+
+/// Makes a folder that only its owner can enter, with its parents. An existing one stays.
+pub fn create_private_folder(path: &Path) -> Result<(), FileError> {
+    match DirBuilder::new().recursive(true).mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => {
+            Err(FileError::new("create", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Replaces a file as a whole: a reader sees the old content or the new one.
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let write = || -> io::Result<()> {
+        let mut file = tempfile::Builder::new()
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(mode))
+            .tempfile_in(folder)?;
+        file.write_all(content)?;
+        file.as_file().sync_data()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(|source| FileError::new("write", path, source))
+}
+
+/// Appends one line to a private file and brings it to the disk.
+pub fn append_line(path: &Path, line: &str) -> Result<(), FileError> {
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)?;
+        file.write_all(format!("{line}\n").as_bytes())?;
+        file.sync_data()
+    };
+    write().map_err(|source| FileError::new("write", path, source))
+}
+
+/// Removes a file; one that is gone already is as good.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::new("remove", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A lock that the kernel releases when its holder dies, however it dies.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+}
+
+/// Whether a kernel lock is held by somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockState {
+    /// Somebody holds it.
+    Held,
+    /// Nobody holds it.
+    Free,
+    /// There is no such file, or the file system does not tell.
+    Unknown,
+}
+
+impl Lock {
+    /// Takes the lock at once, or returns `None` when another process holds it.
+    pub fn try_take(path: &Path) -> Result<Option<Self>, FileError> {
+        let file = open_lock(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self { file })),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(FileError::new("lock", path, errno.into())),
+        }
+    }
+
+    /// Writes the holder's pid into the lock file, for people.
+    pub fn write_pid(&mut self, pid: u32) -> io::Result<()> {
+        self.file.set_len(0)?;
+        writeln!(self.file, "{pid}")
+    }
+}
+
+/// Looks whether somebody holds the lock, without taking it for longer than the look.
+pub fn lock_state(path: &Path) -> LockState {
+    let Ok(file) = File::open(path) else {
+        return LockState::Unknown;
+    };
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => LockState::Free,
+        Err(Errno::WOULDBLOCK) => LockState::Held,
+        Err(_) => LockState::Unknown,
+    }
+}
+
+fn open_lock(path: &Path) -> Result<File, FileError> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|source| FileError::new("open", path, source))
+}

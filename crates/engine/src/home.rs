@@ -1,0 +1,96 @@
+//! The folder that holds all of one person's records. Each home has its own daemon.
+
+use std::path::{Path, PathBuf};
+
+use amps_core::id::{LeaseId, SessionId};
+
+use crate::files::{self, FileError};
+
+/// The layout of a home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home {
+    folder: PathBuf,
+    database: Option<PathBuf>,
+}
+
+impl Home {
+    /// Names a home; nothing is made yet. The database may lie elsewhere.
+    pub fn new(folder: PathBuf, database: Option<PathBuf>) -> Self {
+        Self { folder, database }
+    }
+
+    /// Makes the folders that are missing, for their owner only.
+    pub fn create(&self) -> Result<(), FileError> {
+        for folder in [self.folder.clone(), self.leases(), self.spool()] {
+            files::create_private_folder(&folder)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the home itself.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns the database.
+    pub fn database(&self) -> PathBuf {
+        self.database
+            .clone()
+            .unwrap_or_else(|| self.folder.join("sessions.db"))
+    }
+
+    /// Returns the configuration.
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("config.yaml")
+    }
+
+    /// Returns the socket of the daemon.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("ampd.sock")
+    }
+
+    /// Returns the lock that the one daemon of this home holds.
+    pub fn daemon_lock(&self) -> PathBuf {
+        self.folder.join("ampd.lock")
+    }
+
+    /// Returns the file with the daemon's pid, for people and service managers.
+    pub fn daemon_pid(&self) -> PathBuf {
+        self.folder.join("ampd.pid")
+    }
+
+    /// Returns the lock under which a daemon is started.
+    pub fn start_lock(&self) -> PathBuf {
+        self.folder.join("start.lock")
+    }
+
+    /// Returns the daemon's log.
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("ampd.log")
+    }
+
+    /// Returns the folder of the locks that launchers hold.
+    pub fn leases(&self) -> PathBuf {
+        self.folder.join("leases")
+    }
+
+    /// Returns the lock of one lease.
+    pub fn lease_lock(&self, lease: LeaseId) -> PathBuf {
+        self.leases().join(lease.to_string())
+    }
+
+    /// Returns the folder of facts that no daemon has taken yet.
+    pub fn spool(&self) -> PathBuf {
+        self.folder.join("spool")
+    }
+
+    /// Returns the spool of one session.
+    pub fn spool_of(&self, session: SessionId) -> PathBuf {
+        self.spool().join(format!("{session}.jsonl"))
+    }
+
+    /// Returns the folder of our own repositories, for folders that are in none.
+    pub fn folders(&self) -> PathBuf {
+        self.folder.join("folders")
+    }
+}

@@ -1,0 +1,226 @@
+//! The store of records, cut at whole transitions: the next state of a session and the events
+//! that tell of it are stored together or not at all.
+
+mod conformance;
+pub mod damage;
+mod page;
+mod rows;
+mod schema;
+pub mod sqlite;
+
+use amps_core::changeset::Changeset;
+use amps_core::event::{Event, Fact};
+use amps_core::id::{LeaseId, ProjectId, SessionId};
+use amps_core::path::RawPath;
+use amps_core::run::Run;
+use amps_core::session::{Session, Status};
+use amps_core::snapshot::Oid;
+use amps_core::time::Moment;
+use jiff::Timestamp;
+
+pub use self::sqlite::SqliteLedger;
+
+/// Keeps sessions for ever.
+///
+/// Every method is one transaction. Implementations must pass the conformance suite of this room.
+pub trait Ledger: Send {
+    /// Stores a new session with its run and first facts. Returns `false`, and changes nothing,
+    /// when the session is known already.
+    fn open(&mut self, opening: &Transition<'_>) -> Result<bool, LedgerError>;
+
+    /// Stores the next state of a session and its run together with the facts that led there.
+    fn advance(&mut self, transition: &Transition<'_>) -> Result<(), LedgerError>;
+
+    /// Stores the last signs of life of leases, which are no events.
+    fn save_heartbeats(&mut self, beats: &[(LeaseId, Moment)]) -> Result<(), LedgerError>;
+
+    /// Returns the session and its run.
+    fn session(&self, id: SessionId) -> Result<Option<(Session, Run)>, LedgerError>;
+
+    /// Finds the session that a person means by an id, a prefix of one, a unique name, or `@N`
+    /// for the N-th newest.
+    fn resolve(&self, reference: &str) -> Result<Resolved, LedgerError>;
+
+    /// Returns the history of a session, oldest first.
+    fn events(&self, id: SessionId) -> Result<Vec<Event>, LedgerError>;
+
+    /// Returns the changesets of a session, oldest first.
+    fn changesets(&self, id: SessionId) -> Result<Vec<Changeset>, LedgerError>;
+
+    /// Returns the sessions that overlapped with one.
+    fn overlaps(&self, id: SessionId) -> Result<Vec<SessionId>, LedgerError>;
+
+    /// Returns the patches kept of a session, oldest first.
+    fn patches(&self, id: SessionId) -> Result<Vec<StoredPatch>, LedgerError>;
+
+    /// Returns one page of sessions.
+    fn page(&self, query: &PageQuery) -> Result<Vec<PageRow>, LedgerError>;
+
+    /// Returns every run whose session is not final.
+    fn open_runs(&self) -> Result<Vec<(Session, Run)>, LedgerError>;
+
+    /// Returns every run that owes a capture.
+    fn owing_runs(&self) -> Result<Vec<(Session, Run)>, LedgerError>;
+
+    /// Returns the sessions that had a run open below `root` at or after `since`, or still have.
+    fn runs_in(&self, root: &RawPath, since: Timestamp) -> Result<Vec<SessionId>, LedgerError>;
+
+    /// Returns the project of a repository: the one that has this common git directory, else one
+    /// of the same root commits whose own directory `is_gone`, else the new one.
+    fn project(
+        &mut self,
+        sighting: &ProjectSighting,
+        is_gone: &dyn Fn(&RawPath) -> bool,
+    ) -> Result<ProjectId, LedgerError>;
+
+    /// Returns how many sessions there are.
+    fn count(&self) -> Result<u64, LedgerError>;
+}
+
+/// One transition of a session: its next state and everything stored with it.
+#[derive(Debug)]
+pub struct Transition<'a> {
+    /// The session as it is from now on.
+    pub session: &'a Session,
+    /// Its run as it is from now on.
+    pub run: &'a Run,
+    /// What happened.
+    pub facts: Vec<Fact>,
+    /// When it is recorded.
+    pub at: Moment,
+    /// A changeset that was made.
+    pub changeset: Option<&'a Changeset>,
+    /// Its patch.
+    pub patch: Option<&'a StoredPatch>,
+    /// Sessions that were found to overlap with this one; each gets the fact too.
+    pub overlaps: &'a [SessionId],
+}
+
+impl<'a> Transition<'a> {
+    /// Makes a transition that stores only state and facts.
+    pub fn new(session: &'a Session, run: &'a Run, facts: Vec<Fact>, at: Moment) -> Self {
+        Self {
+            session,
+            run,
+            facts,
+            at,
+            changeset: None,
+            patch: None,
+            overlaps: &[],
+        }
+    }
+}
+
+/// A patch as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPatch {
+    /// The patch, known secrets masked, compressed with zlib.
+    pub zlib: Vec<u8>,
+    /// Whether it was cut at the limit.
+    pub truncated: bool,
+}
+
+/// What a reference means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// Exactly this session.
+    One(SessionId),
+    /// No session.
+    Nothing,
+    /// Several; some of them.
+    Several(Vec<SessionId>),
+}
+
+/// Which sessions a page holds.
+#[derive(Clone, Debug, Default)]
+pub struct PageQuery {
+    /// Only these statuses; empty for all.
+    pub status: Vec<Status>,
+    /// Only sessions of the project whose root, folder name or id prefix this is.
+    pub project: Option<String>,
+    /// Only sessions whose working tree holds this path.
+    pub within: Option<RawPath>,
+    /// Only this agent.
+    pub agent: Option<String>,
+    /// Only sessions with this tag.
+    pub tag: Option<String>,
+    /// Only sessions created at or after this instant.
+    pub since: Option<Timestamp>,
+    /// Most changed lines first, instead of newest first.
+    pub by_impact: bool,
+    /// At most this many; 0 for all.
+    pub limit: u32,
+}
+
+/// One session of a page.
+#[derive(Clone, Debug)]
+pub struct PageRow {
+    /// The session.
+    pub session: Session,
+    /// Its run.
+    pub run: Run,
+    /// Files, additions and deletions over all changesets.
+    pub totals: (u64, u64, u64),
+}
+
+/// A repository as it was looked at.
+#[derive(Clone, Debug)]
+pub struct ProjectSighting {
+    /// The id to give when the project is new.
+    pub fresh_id: ProjectId,
+    /// The git directory that all its working trees share.
+    pub common_dir: RawPath,
+    /// The commits without a parent that HEAD descends from.
+    pub root_commits: Vec<Oid>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The store could not do its part.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The database is damaged.
+    #[error("the database is damaged")]
+    Damaged(#[source] rusqlite::Error),
+    /// The disk is full.
+    #[error("no space left for the database")]
+    Full(#[source] rusqlite::Error),
+    /// Another process holds the database.
+    #[error("the database is in use by another program")]
+    Busy(#[source] rusqlite::Error),
+    /// The database failed in another way.
+    #[error("the database failed")]
+    Sqlite(#[source] rusqlite::Error),
+    /// The database was written by a newer program.
+    #[error("the database has format {found}, this program knows formats up to {known}")]
+    Newer {
+        /// Its format.
+        found: i64,
+        /// The newest format that this program knows.
+        known: i64,
+    },
+    /// A record cannot be read back.
+    #[error("record {id} cannot be read")]
+    Record {
+        /// Whose record.
+        id: String,
+        /// Why not.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The session is not in the store.
+    #[error("session {0} is not in the store")]
+    Unknown(SessionId),
+}
+
+impl From<rusqlite::Error> for LedgerError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error),
+            Some(ErrorCode::DiskFull) => Self::Full(error),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(error),
+            _ => Self::Sqlite(error),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! A damaged database: kept aside as it is, what can be read of it carried over.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, params_from_iter};
+
+use super::{LedgerError, SqliteLedger};
+
+/// Databases up to this size are checked whole when they are opened; damage in larger ones is
+/// found when it is met.
+const CHECKED_WHOLE: u64 = 64 * 1024 * 1024;
+
+/// The tables of a ledger, in the order in which they are carried over.
+const TABLES: [&str; 7] = [
+    "project",
+    "session",
+    "run",
+    "event",
+    "changeset",
+    "overlap",
+    "tag",
+];
+
+/// What became of a damaged database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Where the damaged file is kept.
+    pub kept: PathBuf,
+    /// Sessions carried over into a new database.
+    pub recovered: u64,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "E003: the database was damaged; it is kept as {}, {} sessions were recovered from it",
+            self.kept.display(),
+            self.recovered
+        )
+    }
+}
+
+/// Opens the database. A damaged one is moved aside, never deleted and never replaced in silence:
+/// the report says where it is and how much was recovered.
+pub fn open_or_recover(
+    path: &Path,
+    now: Timestamp,
+) -> Result<(SqliteLedger, Option<Damage>), LedgerError> {
+    if !is_emptied(path) {
+        match SqliteLedger::open(path).and_then(checked(path)) {
+            Ok(ledger) => return Ok((ledger, None)),
+            Err(LedgerError::Damaged(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let kept = move_aside(path, now)?;
+    let ledger = SqliteLedger::open(path)?;
+    let recovered = salvage(&kept, &ledger.connection);
+    Ok((ledger, Some(Damage { kept, recovered })))
+}
+
+/// SQLite takes an empty file for a new database; for us it is one that lost its content.
+fn is_emptied(path: &Path) -> bool {
+    path.metadata().is_ok_and(|data| data.len() == 0)
+}
+
+fn checked(path: &Path) -> impl Fn(SqliteLedger) -> Result<SqliteLedger, LedgerError> {
+    let small = path
+        .metadata()
+        .is_ok_and(|data| data.len() <= CHECKED_WHOLE);
+    move |ledger| {
+        if small {
+            let verdict: String =
+                ledger
+                    .connection
+                    .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+            if verdict != "ok" {
+                let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+                let error = rusqlite::Error::SqliteFailure(code, Some(verdict));
+                return Err(LedgerError::Damaged(error));
+            }
+        }
+        Ok(ledger)
+    }
+}
+
+fn move_aside(path: &Path, now: Timestamp) -> Result<PathBuf, LedgerError> {
+    let stamp = now.strftime("%Y%m%dT%H%M%S%3fZ").to_string();
+    let suffixed = |base: &Path, suffix: &str| {
+        let mut name = OsString::from(base);
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let kept = suffixed(path, &format!(".damaged-{stamp}"));
+    for part in ["-wal", "-shm", ""] {
+        let moved = fs::rename(suffixed(path, part), suffixed(&kept, part));
+        if let (Err(error), "") = (moved, part) {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+            return Err(rusqlite::Error::SqliteFailure(code, Some(error.to_string())).into());
+        }
+    }
+    Ok(kept)
+}
+
+/// Copies every row that can still be read, and returns how many sessions were among them.
+fn salvage(damaged: &Path, into: &Connection) -> u64 {
+    let Ok(from) = Connection::open_with_flags(damaged, OpenFlags::SQLITE_OPEN_READ_WRITE) else {
+        return 0;
+    };
+    for table in TABLES {
+        // Damage stops a scan where it is met: scanning from both ends reads around it.
+        for order in ["", "ORDER BY 1 DESC", "ORDER BY rowid DESC"] {
+            copy_until_damage(&from, into, table, order);
+        }
+    }
+    into.query_row("SELECT count(*) FROM session", [], |row| row.get(0))
+        .unwrap_or_default()
+}
+
+fn copy_until_damage(from: &Connection, into: &Connection, table: &str, order: &str) {
+    let Ok(columns) = column_names(into, table) else {
+        return;
+    };
+    let list = columns.join(", ");
+    let Ok(mut scan) = from.prepare(&format!("SELECT {list} FROM {table} {order}")) else {
+        return;
+    };
+    let places = vec!["?"; columns.len()].join(", ");
+    let insert = format!("INSERT OR IGNORE INTO {table} ({list}) VALUES ({places})");
+    let Ok(mut insert) = into.prepare(&insert) else {
+        return;
+    };
+    let Ok(mut rows) = scan.query([]) else { return };
+    while let Ok(Some(row)) = rows.next() {
+        let values = (0..columns.len()).map(|place| row.get(place));
+        let Ok(values) = values.collect::<Result<Vec<Value>, _>>() else {
+            continue;
+        };
+        // A row that breaks a constraint is as lost as one that cannot be read.
+        drop(insert.execute(params_from_iter(values)));
+    }
+}
+
+fn column_names(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare(&format!("PRAGMA table_info({table})"))?
+        .query_map([], |row| row.get(1))?
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Ledger as _;
+    use super::super::conformance::{sample, transition};
+    use super::*;
+
+    fn filled(path: &Path, sessions: u32) {
+        let mut ledger = SqliteLedger::open(path).unwrap();
+        for number in 0..sessions {
+            let (session, run) = sample(number);
+            ledger.open(&transition(&session, &run)).unwrap();
+        }
+        ledger
+            .connection
+            .pragma_update(None, "wal_checkpoint", "TRUNCATE")
+            .unwrap();
+    }
+
+    #[test]
+    fn a_sound_database_is_opened_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sessions.db");
+        filled(&path, 3);
+        let (ledger, damage) = open_or_recover(&path, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(damage, None);
+        assert_eq!(ledger.count().unwrap(), 3);
+    }
+
+    #[test]
+    fn an_overwritten_page_costs_only_what_was_on_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sessions.db");
+        filled(&path, 400);
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() / 2 / 4096 * 4096;
+        bytes[middle..middle + 4096].fill(0xA5);
+        crate::files::replace(&path, &bytes, 0o600).unwrap();
+        let (ledger, damage) = open_or_recover(&path, Timestamp::UNIX_EPOCH).unwrap();
+        let damage = damage.expect("the damage is reported");
+        assert_eq!(
+            fs::read(&damage.kept).unwrap().len(),
+            bytes.len(),
+            "the damaged file is kept"
+        );
+        assert!(damage.recovered > 300, "{damage}");
+        assert_eq!(ledger.count().unwrap(), damage.recovered);
+    }
+
+    #[test]
+    fn neither_rubbish_nor_an_emptied_file_is_replaced_in_silence() {
+        for content in [
+            b"this is no database, whatever its name says".as_slice(),
+            b"",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("sessions.db");
+            crate::files::replace(&path, content, 0o600).unwrap();
+            let (ledger, damage) = open_or_recover(&path, Timestamp::UNIX_EPOCH).unwrap();
+            let damage = damage.expect("the damage is reported");
+            assert_eq!(fs::read(&damage.kept).unwrap(), content);
+            assert_eq!(ledger.count().unwrap(), 0);
+        }
+    }
+}

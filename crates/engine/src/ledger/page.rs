@@ -1,0 +1,104 @@
+//! The query behind a page of sessions: each filter is one condition with its values.
+
+use amps_core::path::RawPath;
+use rusqlite::types::Value;
+
+use super::PageQuery;
+
+/// Returns the query and its values. Its columns: session, run, files, additions, deletions.
+pub(super) fn sql(query: &PageQuery) -> (String, Vec<Value>) {
+    let (conditions, mut values) = conditions(query);
+    let order = if query.by_impact {
+        "impact DESC, created_ms DESC"
+    } else {
+        "created_ms DESC, session.rowid DESC"
+    };
+    let limit = if query.limit == 0 {
+        -1
+    } else {
+        i64::from(query.limit)
+    };
+    values.push(limit.into());
+    let sum = |column: &str| {
+        format!(
+            "(SELECT coalesce(sum({column}), 0) FROM changeset
+              WHERE changeset.session_id = page.session_id)"
+        )
+    };
+    let sql = format!(
+        "SELECT page.record, run.record, {}, {}, {}
+         FROM (SELECT session_id, record, row_number() OVER () AS place FROM
+                  (SELECT session_id, record FROM session
+                   WHERE {} ORDER BY {order} LIMIT ?)) AS page
+         JOIN run ON run.session_id = page.session_id
+         ORDER BY place",
+        sum("files"),
+        sum("additions"),
+        sum("deletions"),
+        conditions.join(" AND "),
+    );
+    (sql, values)
+}
+
+fn conditions(query: &PageQuery) -> (Vec<String>, Vec<Value>) {
+    let mut conditions = vec!["1".to_owned()];
+    let mut values: Vec<Value> = Vec::new();
+    if !query.status.is_empty() {
+        conditions.push(format!("status IN ({})", places(query.status.len())));
+        values.extend(
+            query
+                .status
+                .iter()
+                .map(|status| Value::from(status.name().to_owned())),
+        );
+    }
+    if let Some(agent) = &query.agent {
+        conditions.push("agent = ?".to_owned());
+        values.push(agent.clone().into());
+    }
+    if let Some(project) = &query.project {
+        conditions.push(
+            "(project_root = ? OR project_id LIKE ? || '%'
+              OR CAST(project_root AS TEXT) LIKE '%/' || ?)"
+                .to_owned(),
+        );
+        values.push(Value::Blob(
+            project.trim_end_matches('/').as_bytes().to_vec(),
+        ));
+        values.push(project.to_ascii_lowercase().into());
+        values.push(project.clone().into());
+    }
+    if let Some(within) = &query.within {
+        let roots = enclosing(within);
+        conditions.push(format!("project_root IN ({})", places(roots.len())));
+        values.extend(roots.into_iter().map(Value::Blob));
+    }
+    if let Some(tag) = &query.tag {
+        conditions.push("session_id IN (SELECT session_id FROM tag WHERE tag = ?)".to_owned());
+        values.push(tag.clone().into());
+    }
+    if let Some(since) = query.since {
+        conditions.push("created_ms >= ?".to_owned());
+        values.push(since.as_millisecond().into());
+    }
+    if query.by_impact {
+        conditions.push("impact > 0".to_owned());
+    }
+    (conditions, values)
+}
+
+fn places(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
+/// Returns the path and every folder above it.
+fn enclosing(path: &RawPath) -> Vec<Vec<u8>> {
+    let bytes = path.as_bytes();
+    let mut found = vec![bytes.to_vec()];
+    for (place, byte) in bytes.iter().enumerate().rev() {
+        if *byte == b'/' {
+            found.push(bytes.get(..place.max(1)).unwrap_or_default().to_vec());
+        }
+    }
+    found
+}

@@ -1,0 +1,124 @@
+//! The tables, and how an older database becomes a current one.
+//!
+//! Records are kept whole as JSON beside the columns that queries need, so a new field needs no
+//! migration. `user_version` counts the formats.
+
+use rusqlite::Connection;
+
+use super::LedgerError;
+
+/// The format that this program writes.
+pub(super) const FORMAT: i64 = 1;
+
+const TABLES: &str = "
+    CREATE TABLE project (
+        project_id   TEXT PRIMARY KEY,
+        common_dir   BLOB NOT NULL UNIQUE,
+        root_commits TEXT NOT NULL,
+        first_seen   INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE session (
+        session_id   TEXT PRIMARY KEY,
+        created_ms   INTEGER NOT NULL,
+        status       TEXT NOT NULL,
+        agent        TEXT NOT NULL,
+        name         TEXT,
+        project_id   TEXT,
+        project_root BLOB,
+        impact       INTEGER NOT NULL DEFAULT 0,
+        record       TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX session_created ON session (created_ms DESC);
+    CREATE INDEX session_status  ON session (status, created_ms DESC);
+    CREATE INDEX session_project ON session (project_root, created_ms DESC);
+    CREATE INDEX session_agent   ON session (agent, created_ms DESC);
+    CREATE INDEX session_impact  ON session (impact DESC) WHERE impact > 0;
+    CREATE INDEX session_name    ON session (name) WHERE name IS NOT NULL;
+
+    CREATE TABLE run (
+        run_id     TEXT PRIMARY KEY,
+        session_id TEXT NOT NULL,
+        lease_id   TEXT NOT NULL UNIQUE,
+        is_open    INTEGER NOT NULL,
+        is_owing   INTEGER NOT NULL,
+        root       BLOB,
+        ended_ms   INTEGER,
+        record     TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX run_session ON run (session_id);
+    CREATE INDEX run_open    ON run (run_id) WHERE is_open = 1;
+    CREATE INDEX run_owing   ON run (run_id) WHERE is_owing = 1;
+    CREATE INDEX run_root    ON run (root, ended_ms) WHERE root IS NOT NULL;
+
+    CREATE TABLE event (
+        session_id TEXT NOT NULL,
+        sequence   INTEGER NOT NULL,
+        record     TEXT NOT NULL,
+        PRIMARY KEY (session_id, sequence)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE changeset (
+        changeset_id TEXT PRIMARY KEY,
+        session_id   TEXT NOT NULL,
+        number       INTEGER NOT NULL,
+        files        INTEGER NOT NULL,
+        additions    INTEGER NOT NULL,
+        deletions    INTEGER NOT NULL,
+        record       TEXT NOT NULL,
+        patch        BLOB,
+        truncated    INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX changeset_session ON changeset (session_id, number);
+
+    CREATE TABLE overlap (
+        session_id TEXT NOT NULL,
+        other_id   TEXT NOT NULL,
+        PRIMARY KEY (session_id, other_id)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE tag (
+        tag        TEXT NOT NULL,
+        session_id TEXT NOT NULL,
+        PRIMARY KEY (tag, session_id)
+    ) STRICT, WITHOUT ROWID;
+
+    -- For people with sqlite3 at hand.
+    CREATE VIEW sessions AS
+        SELECT session_id AS id, name, status, agent, project_id,
+               CAST(project_root AS TEXT) AS repo_root,
+               record ->> 'created_at' AS created_at,
+               record ->> 'started_at' AS started_at,
+               record ->> 'ended_at' AS ended_at,
+               impact AS lines_changed
+        FROM session;
+";
+
+/// Sets the connection up and brings the database to the current format.
+pub(super) fn prepare(connection: &mut Connection) -> Result<(), LedgerError> {
+    // A commit appends to the log without waiting for the disk; the daemon brings the log to the
+    // disk right behind. A crash of the program loses nothing either way.
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "cache_size", -1_024)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    migrate(connection)
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
+    let transaction = connection.transaction()?;
+    let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match found {
+        FORMAT => return Ok(()),
+        0 => transaction.execute_batch(TABLES)?,
+        _ => {
+            return Err(LedgerError::Newer {
+                found,
+                known: FORMAT,
+            });
+        }
+    }
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()?;
+    Ok(())
+}

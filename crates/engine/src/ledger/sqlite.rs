@@ -1,0 +1,454 @@
+//! The ledger in one SQLite file.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use amps_core::changeset::Changeset;
+use amps_core::event::{Event, Fact};
+use amps_core::id::{IdPrefix, LeaseId, ProjectId, SessionId};
+use amps_core::path::RawPath;
+use amps_core::run::Run;
+use amps_core::session::Session;
+use amps_core::time::Moment;
+use jiff::Timestamp;
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension as _, Transaction, params, params_from_iter,
+};
+
+use super::rows::{is_owing, pair, record, text};
+use super::{
+    Ledger, LedgerError, PageQuery, PageRow, ProjectSighting, Resolved, StoredPatch, Transition,
+    page, schema,
+};
+
+const PAIR: &str = "SELECT session.record, run.record FROM run JOIN session USING (session_id)";
+
+/// A ledger in one SQLite file.
+#[derive(Debug)]
+pub struct SqliteLedger {
+    pub(super) connection: Connection,
+}
+
+impl SqliteLedger {
+    /// Opens the database for writing, makes it when it is missing, and brings it to the current
+    /// format. Its file can be read by its owner only.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        let mut connection = Connection::open(path)?;
+        drop(fs::set_permissions(path, fs::Permissions::from_mode(0o600)));
+        schema::prepare(&mut connection)?;
+        Ok(Self { connection })
+    }
+
+    /// Opens the database for reading, even where nothing can be written.
+    pub fn open_read_only(path: &Path) -> Result<Self, LedgerError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        let readable = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+        if readable.is_ok() {
+            return Ok(Self { connection });
+        }
+        // WAL needs a file for shared memory beside the database. Where that cannot be made, the
+        // database cannot change either.
+        let immutable = format!("file:{}?immutable=1", uri_path(path));
+        let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+        Ok(Self {
+            connection: Connection::open_with_flags(immutable, flags)?,
+        })
+    }
+
+    /// Makes a ledger that lives as long as the process.
+    pub fn in_memory() -> Result<Self, LedgerError> {
+        let mut connection = Connection::open_in_memory()?;
+        schema::prepare(&mut connection)?;
+        Ok(Self { connection })
+    }
+
+    fn find(&self, condition: &str, limit: u32, values: &[&str]) -> Result<Resolved, LedgerError> {
+        let sql = format!("SELECT session_id FROM session WHERE {condition} LIMIT {limit}");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let found = statement
+            .query_map(params_from_iter(values), |row| row.get::<_, String>(0))?
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut ids = found
+            .iter()
+            .filter_map(|id| id.parse().ok())
+            .collect::<Vec<SessionId>>();
+        Ok(match (ids.pop(), ids.is_empty()) {
+            (None, _) => Resolved::Nothing,
+            (Some(id), true) => Resolved::One(id),
+            (Some(id), false) => {
+                ids.push(id);
+                Resolved::Several(ids)
+            }
+        })
+    }
+
+    fn nth_newest(&self, n: u32) -> Result<Resolved, LedgerError> {
+        let id: Option<String> = self
+            .connection
+            .prepare_cached(
+                "SELECT session_id FROM session ORDER BY created_ms DESC, rowid DESC LIMIT 1 OFFSET ?1",
+            )?
+            .query_row([n.saturating_sub(1)], |row| row.get(0))
+            .optional()?;
+        Ok(id
+            .and_then(|id| id.parse().ok())
+            .map_or(Resolved::Nothing, Resolved::One))
+    }
+
+    fn pairs(&self, condition: &str) -> Result<Vec<(Session, Run)>, LedgerError> {
+        let mut statement = self
+            .connection
+            .prepare_cached(&format!("{PAIR} WHERE {condition}"))?;
+        let found = statement.query_map([], pair)?.collect::<Result<_, _>>()?;
+        Ok(found)
+    }
+}
+
+impl Ledger for SqliteLedger {
+    fn open(&mut self, opening: &Transition<'_>) -> Result<bool, LedgerError> {
+        let transaction = self.connection.transaction()?;
+        let id = opening.session.session_id.to_string();
+        let known = transaction
+            .prepare_cached("SELECT 1 FROM session WHERE session_id = ?1")?
+            .exists([&id])?;
+        if known {
+            return Ok(false);
+        }
+        store_session(&transaction, opening.session)?;
+        store_run(&transaction, opening.run)?;
+        for tag in &opening.session.tags {
+            transaction
+                .prepare_cached("INSERT OR IGNORE INTO tag (tag, session_id) VALUES (?1, ?2)")?
+                .execute([tag, &id])?;
+        }
+        append(
+            &transaction,
+            opening.session.session_id,
+            &opening.facts,
+            opening.at,
+        )?;
+        transaction.commit()?;
+        Ok(true)
+    }
+
+    fn advance(&mut self, transition: &Transition<'_>) -> Result<(), LedgerError> {
+        let transaction = self.connection.transaction()?;
+        let id = transition.session.session_id;
+        store_session(&transaction, transition.session)?;
+        store_run(&transaction, transition.run)?;
+        if let Some(changeset) = transition.changeset {
+            store_changeset(&transaction, id, changeset, transition.patch)?;
+        }
+        append(&transaction, id, &transition.facts, transition.at)?;
+        for other in transition.overlaps {
+            for (one, another) in [(id, *other), (*other, id)] {
+                let added = transaction
+                    .prepare_cached("INSERT OR IGNORE INTO overlap VALUES (?1, ?2)")?
+                    .execute([one.to_string(), another.to_string()])?;
+                if added == 1 {
+                    append(
+                        &transaction,
+                        one,
+                        &[Fact::Overlapped { with: another }],
+                        transition.at,
+                    )?;
+                }
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn save_heartbeats(&mut self, beats: &[(LeaseId, Moment)]) -> Result<(), LedgerError> {
+        let transaction = self.connection.transaction()?;
+        for (lease, moment) in beats {
+            transaction
+                .prepare_cached(
+                    "UPDATE run SET record = json_set(record, '$.lease.last_heartbeat', json(?2))
+                     WHERE lease_id = ?1 AND is_open = 1",
+                )?
+                .execute([lease.to_string(), text(moment)])?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn session(&self, id: SessionId) -> Result<Option<(Session, Run)>, LedgerError> {
+        let sql = format!("{PAIR} WHERE session.session_id = ?1");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        Ok(statement.query_row([id.to_string()], pair).optional()?)
+    }
+
+    fn resolve(&self, reference: &str) -> Result<Resolved, LedgerError> {
+        if let Some(place) = reference.strip_prefix('@') {
+            return match place.parse() {
+                Ok(n) => self.nth_newest(n),
+                Err(_) if place.is_empty() => self.nth_newest(1),
+                Err(_) => Ok(Resolved::Nothing),
+            };
+        }
+        let by_name = self.find("name = ?1", 5, &[reference])?;
+        let Some(prefix) = IdPrefix::parse(reference) else {
+            return Ok(by_name);
+        };
+        let end = format!("{}~", prefix.as_str());
+        let by_id = self.find("session_id BETWEEN ?1 AND ?2", 5, &[prefix.as_str(), &end])?;
+        Ok(match (by_name, by_id) {
+            (Resolved::Nothing, by_id) => by_id,
+            (by_name, Resolved::Nothing) => by_name,
+            (Resolved::One(name), Resolved::One(id)) if name == id => Resolved::One(id),
+            (Resolved::One(name), Resolved::One(id)) => Resolved::Several(vec![name, id]),
+            (Resolved::Several(ids), _) | (_, Resolved::Several(ids)) => Resolved::Several(ids),
+        })
+    }
+
+    fn events(&self, id: SessionId) -> Result<Vec<Event>, LedgerError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT record FROM event WHERE session_id = ?1 ORDER BY sequence")?;
+        let found = statement
+            .query_map([id.to_string()], |row| record(row, 0))?
+            .collect::<Result<_, _>>()?;
+        Ok(found)
+    }
+
+    fn changesets(&self, id: SessionId) -> Result<Vec<Changeset>, LedgerError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT record FROM changeset WHERE session_id = ?1 ORDER BY number")?;
+        let found = statement
+            .query_map([id.to_string()], |row| record(row, 0))?
+            .collect::<Result<_, _>>()?;
+        Ok(found)
+    }
+
+    fn overlaps(&self, id: SessionId) -> Result<Vec<SessionId>, LedgerError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT other_id FROM overlap WHERE session_id = ?1")?;
+        let found = statement
+            .query_map([id.to_string()], |row| row.get::<_, String>(0))?
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(found.iter().filter_map(|id| id.parse().ok()).collect())
+    }
+
+    fn patches(&self, id: SessionId) -> Result<Vec<StoredPatch>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT patch, truncated FROM changeset
+             WHERE session_id = ?1 AND patch IS NOT NULL ORDER BY number",
+        )?;
+        let found = statement
+            .query_map([id.to_string()], |row| {
+                Ok(StoredPatch {
+                    zlib: row.get(0)?,
+                    truncated: row.get(1)?,
+                })
+            })?
+            .collect::<Result<_, _>>()?;
+        Ok(found)
+    }
+
+    fn page(&self, query: &PageQuery) -> Result<Vec<PageRow>, LedgerError> {
+        let (sql, values) = page::sql(query);
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let found = statement
+            .query_map(params_from_iter(values), |row| {
+                let (session, run) = pair(row)?;
+                Ok(PageRow {
+                    session,
+                    run,
+                    totals: (row.get(2)?, row.get(3)?, row.get(4)?),
+                })
+            })?
+            .collect::<Result<_, _>>()?;
+        Ok(found)
+    }
+
+    fn open_runs(&self) -> Result<Vec<(Session, Run)>, LedgerError> {
+        self.pairs("is_open = 1")
+    }
+
+    fn owing_runs(&self) -> Result<Vec<(Session, Run)>, LedgerError> {
+        self.pairs("is_owing = 1")
+    }
+
+    fn runs_in(&self, root: &RawPath, since: Timestamp) -> Result<Vec<SessionId>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT session_id FROM run WHERE root = ?1 AND (ended_ms IS NULL OR ended_ms >= ?2)",
+        )?;
+        let found = statement
+            .query_map(params![root.as_bytes(), since.as_millisecond()], |row| {
+                row.get::<_, String>(0)
+            })?
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(found.iter().filter_map(|id| id.parse().ok()).collect())
+    }
+
+    fn project(
+        &mut self,
+        sighting: &ProjectSighting,
+        is_gone: &dyn Fn(&RawPath) -> bool,
+    ) -> Result<ProjectId, LedgerError> {
+        let transaction = self.connection.transaction()?;
+        let here = transaction
+            .prepare_cached("SELECT project_id FROM project WHERE common_dir = ?1")?
+            .query_row([sighting.common_dir.as_bytes()], |row| {
+                row.get::<_, String>(0)
+            })
+            .optional()?;
+        if let Some(id) = here.and_then(|id| id.parse().ok()) {
+            return Ok(id);
+        }
+        let roots = text(&sighting.root_commits);
+        let relatives = transaction
+            .prepare_cached("SELECT project_id, common_dir FROM project WHERE root_commits = ?1")?
+            .query_map([&roots], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?))
+            })?
+            .collect::<Result<Vec<_>, _>>()?;
+        let moved = relatives
+            .into_iter()
+            .filter(|_| !sighting.root_commits.is_empty())
+            .find(|(_, folder)| is_gone(&RawPath::new(folder.clone())))
+            .and_then(|(id, _)| id.parse().ok());
+        let id: ProjectId = moved.unwrap_or(sighting.fresh_id);
+        transaction
+            .prepare_cached(
+                "INSERT INTO project VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (project_id) DO UPDATE SET common_dir = excluded.common_dir",
+            )?
+            .execute(params![
+                id.to_string(),
+                sighting.common_dir.as_bytes(),
+                roots,
+                sighting.at.as_millisecond()
+            ])?;
+        transaction.commit()?;
+        Ok(id)
+    }
+
+    fn count(&self) -> Result<u64, LedgerError> {
+        Ok(self
+            .connection
+            .query_row("SELECT count(*) FROM session", [], |row| row.get(0))?)
+    }
+}
+
+fn store_session(transaction: &Transaction<'_>, session: &Session) -> Result<(), LedgerError> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO session
+                 (session_id, created_ms, status, agent, name, project_id, project_root, record)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (session_id) DO UPDATE SET
+                 status = excluded.status, name = excluded.name, project_id = excluded.project_id,
+                 project_root = excluded.project_root, record = excluded.record",
+        )?
+        .execute(params![
+            session.session_id.to_string(),
+            session.created_at.as_millisecond(),
+            session.status.name(),
+            session.agent,
+            session.name,
+            session.project_id.map(|id| id.to_string()),
+            session.project_root.as_ref().map(RawPath::as_bytes),
+            text(session),
+        ])?;
+    Ok(())
+}
+
+fn store_run(transaction: &Transaction<'_>, run: &Run) -> Result<(), LedgerError> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO run (run_id, session_id, lease_id, is_open, is_owing, root, ended_ms, record)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (run_id) DO UPDATE SET
+                 is_open = excluded.is_open, is_owing = excluded.is_owing, root = excluded.root,
+                 ended_ms = excluded.ended_ms, record = excluded.record",
+        )?
+        .execute(params![
+            run.run_id.to_string(),
+            run.session_id.to_string(),
+            run.lease.lease_id.to_string(),
+            !run.status.is_final(),
+            is_owing(run),
+            run.workspace.as_ref().map(|workspace| workspace.root.as_bytes()),
+            run.ended_at.map(Timestamp::as_millisecond),
+            text(run),
+        ])?;
+    Ok(())
+}
+
+fn store_changeset(
+    transaction: &Transaction<'_>,
+    session: SessionId,
+    changeset: &Changeset,
+    patch: Option<&StoredPatch>,
+) -> Result<(), LedgerError> {
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO changeset VALUES (?1, ?2,
+                 (SELECT count(*) FROM changeset WHERE session_id = ?2 AND changeset_id <> ?1),
+                 ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            changeset.changeset_id.to_string(),
+            session.to_string(),
+            changeset.files.len(),
+            changeset.additions,
+            changeset.deletions,
+            text(changeset),
+            patch.map(|patch| &patch.zlib),
+            patch.is_some_and(|patch| patch.truncated),
+        ])?;
+    transaction
+        .prepare_cached(
+            "UPDATE session SET impact =
+                 (SELECT sum(additions + deletions) FROM changeset WHERE session_id = ?1)
+             WHERE session_id = ?1",
+        )?
+        .execute([session.to_string()])?;
+    Ok(())
+}
+
+fn append(
+    transaction: &Transaction<'_>,
+    session: SessionId,
+    facts: &[Fact],
+    at: Moment,
+) -> Result<(), LedgerError> {
+    let mut sequence: u64 = transaction
+        .prepare_cached("SELECT coalesce(max(sequence), 0) FROM event WHERE session_id = ?1")?
+        .query_row([session.to_string()], |row| row.get(0))?;
+    for fact in facts {
+        sequence += 1;
+        let event = Event {
+            sequence,
+            at,
+            fact: fact.clone(),
+        };
+        transaction
+            .prepare_cached("INSERT INTO event VALUES (?1, ?2, ?3)")?
+            .execute(params![session.to_string(), sequence, text(&event)])?;
+    }
+    Ok(())
+}
+
+/// Escapes a path for a `file:` URI, RFC 3986.
+fn uri_path(path: &Path) -> String {
+    use std::fmt::Write as _;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let mut uri = String::new();
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            let written = write!(uri, "%{byte:02X}");
+            debug_assert!(written.is_ok(), "writing into a string never fails");
+        }
+    }
+    uri
+}

@@ -1,0 +1,6 @@
+//! One file per use case. Each loads, asks `core` for the next state, and stores state and events
+//! in one transaction.
+
+pub mod end_session;
+pub mod open_session;
+pub mod start_run;

@@ -1,0 +1,164 @@
+//! Looking at processes: identities, sightings, handles that tell of a death.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use amps_core::process::{Activity, ProcessIdentity, Sighting};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open};
+
+use crate::clock::Clock;
+
+/// The variable that marks the processes of a session.
+pub const SESSION_VARIABLE: &str = "AMPSM_SESSION_ID";
+
+/// Looks at a pid.
+pub fn sight(pid: u32) -> Sighting {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => parse_stat(&stat).map_or(Sighting::Unknown, |stat| Sighting::Present {
+            start_ticks: stat.start_ticks,
+            activity: stat.activity,
+        }),
+        // A process may die between opening and reading: both errors mean that it is gone, but
+        // only while /proc itself can be read.
+        Err(error)
+            if error.kind() == io::ErrorKind::NotFound
+                || error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) =>
+        {
+            if fs::exists("/proc/self/stat").unwrap_or(false) {
+                Sighting::Gone
+            } else {
+                Sighting::Unknown
+            }
+        }
+        Err(_) => Sighting::Unknown,
+    }
+}
+
+/// Returns the identity of the living process that has this pid now.
+pub fn identity(pid: u32, clock: &Clock) -> Option<ProcessIdentity> {
+    match sight(pid) {
+        Sighting::Present {
+            start_ticks,
+            activity: Activity::Live | Activity::Stopped,
+        } => Some(ProcessIdentity {
+            pid,
+            start_ticks,
+            boot_id: clock.boot_id(),
+        }),
+        Sighting::Present { .. } | Sighting::Gone | Sighting::Unknown => None,
+    }
+}
+
+/// Returns the parent of this process.
+pub fn parent(clock: &Clock) -> Option<ProcessIdentity> {
+    let pid = getppid()?;
+    identity(u32::try_from(pid.as_raw_nonzero().get()).ok()?, clock)
+}
+
+/// Returns the ancestors of this process, the nearest first.
+pub fn ancestors(clock: &Clock) -> Vec<ProcessIdentity> {
+    let mut found = Vec::new();
+    let mut next = getppid().and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok());
+    while let Some(pid) = next.filter(|pid| *pid > 1) {
+        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+            break;
+        };
+        let Some(stat) = parse_stat(&text) else { break };
+        let boot_id = clock.boot_id();
+        found.push(ProcessIdentity {
+            pid,
+            start_ticks: stat.start_ticks,
+            boot_id,
+        });
+        next = Some(stat.parent);
+    }
+    found
+}
+
+/// Opens a handle that becomes readable when the process ends, and makes sure that the handle is
+/// for the process meant and not for a later one with its pid.
+pub fn open_handle(process: &ProcessIdentity) -> Option<OwnedFd> {
+    let pid = Pid::from_raw(i32::try_from(process.pid).ok()?)?;
+    let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    match sight(process.pid) {
+        Sighting::Present { start_ticks, .. } if start_ticks == process.start_ticks => Some(handle),
+        Sighting::Present { .. } | Sighting::Gone | Sighting::Unknown => None,
+    }
+}
+
+/// Finds the living processes of this user whose environment names the session, other than
+/// `except`. A process that cannot be read belongs to another user and is none of ours.
+pub fn of_session(session: &str, except: &[u32], clock: &Clock) -> Vec<ProcessIdentity> {
+    let mark = format!("{SESSION_VARIABLE}={session}");
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| !except.contains(pid))
+        .filter(|pid| {
+            fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
+                environment
+                    .split(|byte| *byte == 0)
+                    .any(|entry| entry == mark.as_bytes())
+            })
+        })
+        .filter_map(|pid| identity(pid, clock))
+        .collect()
+}
+
+struct Stat {
+    activity: Activity,
+    parent: u32,
+    start_ticks: u64,
+}
+
+/// Reads fields 3, 4 and 22 of `/proc/PID/stat`, proc(5). The name in field 2 may hold anything,
+/// closing parentheses too, so counting starts behind the last one.
+fn parse_stat(text: &str) -> Option<Stat> {
+    let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
+    let activity = match fields.next()? {
+        "T" | "t" => Activity::Stopped,
+        "Z" | "X" | "x" => Activity::Ended,
+        _ => Activity::Live,
+    };
+    let parent = fields.next()?.parse().ok()?;
+    let start_ticks = fields.nth(17)?.parse().ok()?;
+    Some(Stat {
+        activity,
+        parent,
+        start_ticks,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let line = "42 (a) b) (c) T 7 42 42 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 998877 1 1";
+        let stat = parse_stat(line).unwrap();
+        assert_eq!(stat.activity, Activity::Stopped);
+        assert_eq!(stat.parent, 7);
+        assert_eq!(stat.start_ticks, 998_877);
+    }
+
+    #[test]
+    fn this_process_is_sighted_and_has_living_ancestors() {
+        let clock = Clock::default();
+        let own = identity(std::process::id(), &clock).unwrap();
+        assert!(open_handle(&own).is_some());
+        let other = ProcessIdentity {
+            start_ticks: own.start_ticks + 1,
+            ..own
+        };
+        assert!(
+            open_handle(&other).is_none(),
+            "a pid with another start time is another process"
+        );
+        assert!(!ancestors(&clock).is_empty());
+    }
+}
