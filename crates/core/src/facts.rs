@@ -47,8 +47,6 @@ pub struct OpenFacts {
     pub git_environment: BTreeMap<String, String>,
     /// The process that holds the lease.
     pub owner: ProcessIdentity,
-    /// The name of its host.
-    pub host: String,
     /// How long the lease holds without a sign of life; `None` for the configured time.
     #[serde(default)]
     pub ttl: Option<Duration>,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evidence::EvidenceKind;
 use crate::id::LeaseId;
-use crate::process::{BootId, ProcessIdentity, Verdict};
+use crate::process::{Place, ProcessIdentity, Verdict};
 use crate::time::{Moment, seconds};
 
 /// The time without a sign of life after which an owner that cannot be looked at is given up.
@@ -17,14 +17,13 @@ pub const DEFAULT_TTL: Duration = Duration::from_secs(30);
 pub struct Lease {
     /// Names the lease.
     pub lease_id: LeaseId,
-    /// The process that holds it, of the host's own pid namespace.
+    /// The process that holds it.
     pub owner_pid: u32,
     /// When the owner started, in clock ticks since boot.
     pub owner_start_ticks: u64,
-    /// The boot that the owner belongs to.
-    pub boot_id: BootId,
-    /// The name of the owner's host, for people.
-    pub host: String,
+    /// Where the owner's pid is valid.
+    #[serde(flatten)]
+    pub place: Place,
     /// How long the lease holds without renewal.
     #[serde(with = "seconds")]
     pub ttl: Duration,
@@ -61,7 +60,7 @@ impl Lease {
         ProcessIdentity {
             pid: self.owner_pid,
             start_ticks: self.owner_start_ticks,
-            boot_id: self.boot_id.clone(),
+            place: self.place.clone(),
         }
     }
 
@@ -110,6 +109,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::process::BootId;
 
     fn moment(uptime_ms: u64) -> Moment {
         Moment {
@@ -123,8 +123,11 @@ mod tests {
             lease_id: LeaseId::new(Uuid::nil()),
             owner_pid: 1,
             owner_start_ticks: 1,
-            boot_id: BootId::new("b"),
-            host: "h".to_owned(),
+            place: Place {
+                host: "h".to_owned(),
+                boot_id: BootId::new("b"),
+                pid_namespace: 1,
+            },
             ttl: Duration::from_secs(30),
             last_heartbeat: moment(last),
             generation: 3,

@@ -27,15 +27,28 @@ impl fmt::Display for BootId {
     }
 }
 
-/// Names one process on one machine for ever.
+/// From where processes are looked at: pids mean something only within one boot of one host and
+/// one pid namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// The name of the host.
+    pub host: String,
+    /// The boot.
+    pub boot_id: BootId,
+    /// The pid namespace: the inode of `/proc/self/ns/pid`, namespaces(7); 0 where there is none.
+    pub pid_namespace: u64,
+}
+
+/// Names one process for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ProcessIdentity {
     /// Process id.
     pub pid: u32,
     /// Start time in clock ticks since boot: field 22 of `/proc/PID/stat`, proc(5).
     pub start_ticks: u64,
-    /// The boot it belongs to.
-    pub boot_id: BootId,
+    /// Where that pid is valid.
+    #[serde(flatten)]
+    pub place: Place,
 }
 
 /// What was seen when somebody looked for a pid.
@@ -79,11 +92,20 @@ pub enum Verdict {
     Unknown,
 }
 
-/// Judges whether the process that `identity` names still lives, from the boot id of the machine
-/// as it runs now and what was seen at that pid.
-pub fn judge(identity: &ProcessIdentity, boot_id: &BootId, sighting: Sighting) -> Verdict {
-    if identity.boot_id != *boot_id {
+/// Judges whether the process that `identity` names still lives, from where the look is taken
+/// and what was seen at its pid.
+///
+/// On another host or in another pid namespace the pid names somebody else, so nothing seen
+/// there proves anything.
+pub fn judge(identity: &ProcessIdentity, here: &Place, sighting: Sighting) -> Verdict {
+    if identity.place.host != here.host {
+        return Verdict::Unknown;
+    }
+    if identity.place.boot_id != here.boot_id {
         return Verdict::Dead(EvidenceKind::BootIdChanged);
+    }
+    if identity.place.pid_namespace != here.pid_namespace {
+        return Verdict::Unknown;
     }
     match sighting {
         Sighting::Unknown => Verdict::Unknown,
@@ -103,46 +125,64 @@ pub fn judge(identity: &ProcessIdentity, boot_id: &BootId, sighting: Sighting) -
 mod tests {
     use super::*;
 
-    fn owner() -> ProcessIdentity {
-        ProcessIdentity {
-            pid: 7,
-            start_ticks: 100,
-            boot_id: BootId::new("a"),
+    fn place(host: &str, boot_id: &str, pid_namespace: u64) -> Place {
+        Place {
+            host: host.to_owned(),
+            boot_id: BootId::new(boot_id),
+            pid_namespace,
         }
+    }
+
+    fn sightings() -> [(Sighting, Verdict); 6] {
+        let present = |start_ticks, activity| Sighting::Present {
+            start_ticks,
+            activity,
+        };
+        [
+            (
+                present(100, Activity::Live),
+                Verdict::Alive { stopped: false },
+            ),
+            (
+                present(100, Activity::Stopped),
+                Verdict::Alive { stopped: true },
+            ),
+            (
+                present(100, Activity::Ended),
+                Verdict::Dead(EvidenceKind::ProcessGone),
+            ),
+            (
+                present(101, Activity::Live),
+                Verdict::Dead(EvidenceKind::StartTimeMismatch),
+            ),
+            (Sighting::Gone, Verdict::Dead(EvidenceKind::ProcessGone)),
+            (Sighting::Unknown, Verdict::Unknown),
+        ]
     }
 
     #[test]
     fn judgement_follows_the_table() {
-        let same = BootId::new("a");
-        let live = Sighting::Present {
+        let owner = ProcessIdentity {
+            pid: 7,
             start_ticks: 100,
-            activity: Activity::Live,
+            place: place("h", "a", 1),
         };
-        let stopped = Sighting::Present {
-            start_ticks: 100,
-            activity: Activity::Stopped,
-        };
-        let ended = Sighting::Present {
-            start_ticks: 100,
-            activity: Activity::Ended,
-        };
-        let other = Sighting::Present {
-            start_ticks: 101,
-            activity: Activity::Live,
-        };
-        for (sighting, verdict) in [
-            (live, Verdict::Alive { stopped: false }),
-            (stopped, Verdict::Alive { stopped: true }),
-            (ended, Verdict::Dead(EvidenceKind::ProcessGone)),
-            (other, Verdict::Dead(EvidenceKind::StartTimeMismatch)),
-            (Sighting::Gone, Verdict::Dead(EvidenceKind::ProcessGone)),
-            (Sighting::Unknown, Verdict::Unknown),
-        ] {
-            assert_eq!(judge(&owner(), &same, sighting), verdict);
+        for (sighting, verdict) in sightings() {
+            assert_eq!(judge(&owner, &place("h", "a", 1), sighting), verdict);
             assert_eq!(
-                judge(&owner(), &BootId::new("b"), sighting),
+                judge(&owner, &place("h", "b", 1), sighting),
                 Verdict::Dead(EvidenceKind::BootIdChanged),
                 "another boot proves death whatever is seen"
+            );
+            assert_eq!(
+                judge(&owner, &place("h", "a", 2), sighting),
+                Verdict::Unknown,
+                "another namespace proves nothing"
+            );
+            assert_eq!(
+                judge(&owner, &place("other", "b", 1), sighting),
+                Verdict::Unknown,
+                "another host proves nothing"
             );
         }
     }

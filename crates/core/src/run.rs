@@ -61,6 +61,9 @@ pub struct Run {
     pub end: Option<Snapshot>,
     /// What has been captured and what is still owed.
     pub capture: Capture,
+    /// Processes of the agent that outlived the run and are watched until they end.
+    #[serde(default)]
+    pub survivors: Vec<ProcessIdentity>,
     /// What it changed, if anything.
     pub changeset_id: Option<ChangesetId>,
     /// What went wrong while recording.

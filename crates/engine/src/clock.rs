@@ -1,10 +1,11 @@
 //! The clocks and the boot id of this machine, read in one place.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 #[cfg(feature = "testing")]
 use std::path::PathBuf;
 
-use amps_core::process::BootId;
+use amps_core::process::{BootId, Place};
 use amps_core::time::Moment;
 use jiff::Timestamp;
 use rustix::time::{ClockId, Timespec, clock_gettime};
@@ -35,8 +36,22 @@ impl Clock {
         self.now().uptime_ms.saturating_sub(running)
     }
 
+    /// Returns where processes are looked at from here.
+    pub fn place(&self) -> Place {
+        let host = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        let pid_namespace = fs::metadata("/proc/self/ns/pid").map_or(0, |data| data.ino());
+        Place {
+            host,
+            boot_id: self.boot_id(),
+            pid_namespace,
+        }
+    }
+
     /// Returns the identity of this boot, or one that equals no other when the kernel tells none.
-    pub fn boot_id(&self) -> BootId {
+    fn boot_id(&self) -> BootId {
         #[cfg(feature = "testing")]
         if let Some(boot_id) = self.offset_fields().and_then(|fields| fields.boot_id) {
             return BootId::new(boot_id);

@@ -45,7 +45,7 @@ pub fn identity(pid: u32, clock: &Clock) -> Option<ProcessIdentity> {
         } => Some(ProcessIdentity {
             pid,
             start_ticks,
-            boot_id: clock.boot_id(),
+            place: clock.place(),
         }),
         Sighting::Present { .. } | Sighting::Gone | Sighting::Unknown => None,
     }
@@ -66,11 +66,11 @@ pub fn ancestors(clock: &Clock) -> Vec<ProcessIdentity> {
             break;
         };
         let Some(stat) = parse_stat(&text) else { break };
-        let boot_id = clock.boot_id();
+        let place = clock.place();
         found.push(ProcessIdentity {
             pid,
             start_ticks: stat.start_ticks,
-            boot_id,
+            place,
         });
         next = Some(stat.parent);
     }

@@ -11,7 +11,7 @@ use amps_core::event::Fact;
 use amps_core::id::{ChangesetId, LeaseId, ProjectId, RunId, SessionId};
 use amps_core::lease::Lease;
 use amps_core::path::RawPath;
-use amps_core::process::BootId;
+use amps_core::process::{BootId, Place};
 use amps_core::run::Run;
 use amps_core::session::{Binding, Session, SessionKind, Status};
 use amps_core::snapshot::{Oid, Workspace, WorkspaceKind};
@@ -77,8 +77,11 @@ pub(super) fn sample(number: u32) -> (Session, Run) {
             lease_id,
             owner_pid: 1,
             owner_start_ticks: 1,
-            boot_id: BootId::new("boot"),
-            host: "host".to_owned(),
+            place: Place {
+                host: "host".to_owned(),
+                boot_id: BootId::new("boot"),
+                pid_namespace: 1,
+            },
             ttl: Duration::from_secs(30),
             last_heartbeat: opened_at,
             generation: 1,
@@ -87,6 +90,7 @@ pub(super) fn sample(number: u32) -> (Session, Run) {
         base: None,
         end: None,
         capture: Capture::default(),
+        survivors: Vec::new(),
         changeset_id: None,
         errors: Vec::new(),
         context_ids: Vec::new(),

@@ -26,7 +26,7 @@ pub(super) fn pair(row: &Row<'_>) -> rusqlite::Result<(Session, Run)> {
     Ok((record(row, 0)?, record(row, 1)?))
 }
 
-/// Returns whether the run owes a capture.
+/// Returns whether the run owes a capture, or will when its survivors have ended.
 pub(super) fn is_owing(run: &Run) -> bool {
-    [run.capture.base, run.capture.end].contains(&CaptureState::Owed)
+    !run.survivors.is_empty() || [run.capture.base, run.capture.end].contains(&CaptureState::Owed)
 }
