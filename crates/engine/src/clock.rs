@@ -43,21 +43,15 @@ impl Clock {
             .to_string_lossy()
             .into_owned();
         let pid_namespace = fs::metadata("/proc/self/ns/pid").map_or(0, |data| data.ino());
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let boot_id = BootId::new(boot_id.trim());
+        #[cfg(feature = "testing")]
+        let boot_id = self.boot_id_set_by_a_test().unwrap_or(boot_id);
         Place {
             host,
-            boot_id: self.boot_id(),
+            boot_id,
             pid_namespace,
         }
-    }
-
-    /// Returns the identity of this boot, or one that equals no other when the kernel tells none.
-    fn boot_id(&self) -> BootId {
-        #[cfg(feature = "testing")]
-        if let Some(boot_id) = self.offset_fields().and_then(|fields| fields.boot_id) {
-            return BootId::new(boot_id);
-        }
-        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        BootId::new(text.trim())
     }
 }
 
@@ -81,6 +75,10 @@ impl Clock {
     fn offset_fields(&self) -> Option<Offsets> {
         let text = fs::read_to_string(self.offsets.as_ref()?).ok()?;
         serde_json::from_str(&text).ok()
+    }
+
+    fn boot_id_set_by_a_test(&self) -> Option<BootId> {
+        self.offset_fields()?.boot_id.map(BootId::new)
     }
 
     fn shifted(&self, now: Moment) -> Moment {

@@ -1,6 +1,8 @@
 //! Doing what core decides: store, git, processes. Synchronous; prints nothing.
 
 pub mod clock;
+pub mod config;
+pub mod exec;
 pub mod files;
 pub mod home;
 pub mod ledger;

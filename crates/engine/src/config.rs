@@ -1,0 +1,257 @@
+//! `config.yaml` and the variables that override it, merged into one plain value.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use amps_core::capture::CaptureLimits;
+use amps_core::lease::DEFAULT_TTL;
+use amps_core::time::parse_duration;
+use serde::Deserialize;
+
+/// What a person can set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The time without a sign of life after which an owner that cannot be looked at is given up.
+    pub lease_ttl: Duration,
+    /// Limits of a capture.
+    pub capture: CaptureLimits,
+    /// Where the database lies, if not in the home.
+    pub database: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            lease_ttl: DEFAULT_TTL,
+            capture: CaptureLimits::default(),
+            database: None,
+        }
+    }
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not what it should be; the text names the line.
+    #[error("{}: {problem}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with its line.
+        problem: String,
+    },
+    /// A value is of the wrong form.
+    #[error("{key} is {value:?}, expected {expected}")]
+    Value {
+        /// The key or variable.
+        key: String,
+        /// The value.
+        value: String,
+        /// The form that is expected.
+        expected: &'static str,
+    },
+}
+
+/// The variables that override the file, with the keys that they stand for.
+pub const VARIABLES: [(&str, &str); 7] = [
+    ("AMPSM_DB_PATH", "database.path"),
+    ("AMPSM_LEASE_TTL", "lease.ttl"),
+    ("AMPSM_CAPTURE_HOLD", "capture.hold"),
+    ("AMPSM_CAPTURE_EXIT_HOLD", "capture.exit_hold"),
+    ("AMPSM_CAPTURE_MAX_FILE_SIZE", "capture.max_file_size"),
+    ("AMPSM_CAPTURE_MAX_FOLDER_FILES", "capture.max_folder_files"),
+    ("AMPSM_CAPTURE_MAX_PATCH_SIZE", "capture.max_patch_size"),
+];
+
+/// The keys of the file that this program acts on. Sections of other features are passed over.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct File {
+    database: DatabaseSection,
+    lease: LeaseSection,
+    capture: CaptureSection,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct DatabaseSection {
+    path: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct LeaseSection {
+    ttl: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct CaptureSection {
+    hold: Option<String>,
+    exit_hold: Option<String>,
+    max_file_size: Option<String>,
+    max_folder_files: Option<String>,
+    max_patch_size: Option<String>,
+}
+
+impl Config {
+    /// Reads the file, if there is one, and lets the variables override it.
+    pub fn load(path: &Path, variables: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let file = read(path)?;
+        let values = [
+            ("database.path", file.database.path),
+            ("lease.ttl", file.lease.ttl),
+            ("capture.hold", file.capture.hold),
+            ("capture.exit_hold", file.capture.exit_hold),
+            ("capture.max_file_size", file.capture.max_file_size),
+            ("capture.max_folder_files", file.capture.max_folder_files),
+            ("capture.max_patch_size", file.capture.max_patch_size),
+        ];
+        let mut config = Self::default();
+        for (key, value) in values {
+            let variable = VARIABLES
+                .iter()
+                .find(|(_, stands_for)| *stands_for == key)
+                .and_then(|(name, _)| Some((*name, variables.get(*name)?.clone())));
+            let set = variable.or_else(|| value.map(|value| (key, value)));
+            if let Some((named, value)) = set {
+                config.set(key, named, &value)?;
+            }
+        }
+        Ok(config)
+    }
+
+    fn set(&mut self, key: &str, named: &str, value: &str) -> Result<(), ConfigError> {
+        let wrong = |expected| ConfigError::Value {
+            key: named.to_owned(),
+            value: value.to_owned(),
+            expected,
+        };
+        let duration =
+            || parse_duration(value).ok_or_else(|| wrong("a duration such as 30s or 500ms"));
+        let size = || parse_size(value).ok_or_else(|| wrong("a size such as 4MiB"));
+        match key {
+            "database.path" => self.database = Some(PathBuf::from(value)),
+            "lease.ttl" => {
+                self.lease_ttl = duration()?;
+                if self.lease_ttl < Duration::from_secs(1) {
+                    return Err(wrong("at least one second"));
+                }
+            }
+            "capture.hold" => self.capture.hold = duration()?,
+            "capture.exit_hold" => self.capture.exit_hold = duration()?,
+            "capture.max_file_size" => self.capture.max_file_size = size()?,
+            "capture.max_folder_files" => {
+                let expected = "a number of files";
+                self.capture.max_folder_files = value.parse().map_err(|_| wrong(expected))?;
+            }
+            _ => {
+                let bytes = usize::try_from(size()?).map_err(|_| wrong("a smaller size"))?;
+                self.capture.max_patch_size = bytes;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<File, ConfigError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(File::default()),
+        Err(source) => {
+            return Err(ConfigError::Read {
+                path: path.to_owned(),
+                source,
+            });
+        }
+    };
+    if text.trim().is_empty() {
+        return Ok(File::default());
+    }
+    serde_saphyr::from_str(&text).map_err(|error| ConfigError::Malformed {
+        path: path.to_owned(),
+        problem: error.to_string(),
+    })
+}
+
+/// Reads a number of bytes: `4096`, `64KiB`, `4MiB`, `1GiB`.
+fn parse_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let scale = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.yaml");
+        crate::files::replace(&path, text.as_bytes(), 0o644).unwrap();
+        let variables = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Config::load(&path, &variables)
+    }
+
+    #[test]
+    fn no_file_and_an_empty_file_are_the_defaults() {
+        let nowhere = Path::new("/nonexistent/config.yaml");
+        assert_eq!(
+            Config::load(nowhere, &BTreeMap::new()).unwrap(),
+            Config::default()
+        );
+        assert_eq!(load("\n", &[]).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_variable_overrides_the_file_and_foreign_sections_are_passed_over() {
+        let text = "lease:\n  ttl: 10s\ncapture:\n  max_file_size: 1MiB\n  max_folder_files: 500\nui:\n  theme: gruvbox\n";
+        let config = load(text, &[("AMPSM_LEASE_TTL", "90s")]).unwrap();
+        assert_eq!(config.lease_ttl, Duration::from_secs(90));
+        assert_eq!(config.capture.max_file_size, 1 << 20);
+        assert_eq!(config.capture.max_folder_files, 500);
+    }
+
+    #[test]
+    fn mistakes_name_their_place() {
+        let unknown = load("lease:\n  tll: 10s\n", &[]).unwrap_err().to_string();
+        assert!(
+            unknown.contains("line 2") && unknown.contains("tll"),
+            "{unknown}"
+        );
+        let value = load("", &[("AMPSM_LEASE_TTL", "soon")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            value.contains("AMPSM_LEASE_TTL") && value.contains("soon"),
+            "{value}"
+        );
+        assert!(load("lease: [", &[]).is_err());
+        assert!(load("lease:\n  ttl: 1ms\n", &[]).is_err());
+    }
+}

@@ -1,0 +1,244 @@
+//! Child processes that are not git: the agent in the foreground, the daemon in the background.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::io::Errno;
+
+/// A program could not be found or started.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// No folder of PATH has it.
+    #[error("{} is in no folder of PATH", name.to_string_lossy())]
+    NotFound {
+        /// The name that was looked for.
+        name: OsString,
+    },
+    /// It is there and cannot be executed.
+    #[error("{} cannot be executed", path.display())]
+    NotExecutable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// It could not be started for another reason.
+    #[error("cannot start {}", path.display())]
+    Start {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Finds the program that a shell would run for `name`, passing over every link to this program:
+/// a person may call us by an agent's name.
+pub fn find_program(name: &OsStr, path: &OsStr, own: &Path) -> Result<PathBuf, ExecError> {
+    if name.as_encoded_bytes().contains(&b'/') {
+        return check(PathBuf::from(name)).map_err(|error| match error {
+            ExecError::NotExecutable { path, source }
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                ExecError::NotFound {
+                    name: path.into_os_string(),
+                }
+            }
+            error => error,
+        });
+    }
+    let own = own.metadata().map(|data| (data.dev(), data.ino())).ok();
+    let mut refused = None;
+    for folder in std::env::split_paths(path) {
+        let folder = if folder.as_os_str().is_empty() {
+            PathBuf::from(".")
+        } else {
+            folder
+        };
+        let candidate = folder.join(name);
+        let Ok(data) = candidate.metadata() else {
+            continue;
+        };
+        if own == Some((data.dev(), data.ino())) {
+            continue;
+        }
+        match check(candidate) {
+            Ok(found) => return Ok(found),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    Err(refused.unwrap_or_else(|| ExecError::NotFound {
+        name: name.to_owned(),
+    }))
+}
+
+fn check(path: PathBuf) -> Result<PathBuf, ExecError> {
+    let denied = |path, kind| {
+        Err(ExecError::NotExecutable {
+            path,
+            source: io::Error::from(kind),
+        })
+    };
+    match path.metadata() {
+        Err(source) => Err(ExecError::NotExecutable { path, source }),
+        Ok(data) if data.is_dir() => denied(path, io::ErrorKind::IsADirectory),
+        Ok(data) if data.permissions().mode() & 0o111 == 0 => {
+            denied(path, io::ErrorKind::PermissionDenied)
+        }
+        Ok(_) => Ok(path),
+    }
+}
+
+/// A command line to run in the foreground.
+#[derive(Clone, Debug)]
+pub struct Foreground {
+    /// The file to execute.
+    pub program: PathBuf,
+    /// The name under which it was called.
+    pub name: OsString,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Variables added to the inherited ones.
+    pub variables: Vec<(String, String)>,
+}
+
+impl Foreground {
+    /// Starts it with everything inherited: terminal, process group, folder, signals' fates. A
+    /// file without an interpreter line is run by `sh`, as a shell does.
+    pub fn start(&self) -> Result<Child, ExecError> {
+        let start = |program: &Path, leading: Option<&Path>| self.command(program, leading).spawn();
+        let outcome = match start(&self.program, None) {
+            Err(error) if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
+                start(Path::new("/bin/sh"), Some(&self.program))
+            }
+            outcome => outcome,
+        };
+        outcome.map_err(|source| {
+            let path = self.program.clone();
+            match source.kind() {
+                io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound => {
+                    ExecError::NotExecutable { path, source }
+                }
+                _ => ExecError::Start { path, source },
+            }
+        })
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the room that starts programs"
+    )]
+    fn command(&self, program: &Path, leading: Option<&Path>) -> Command {
+        let mut command = Command::new(program);
+        command.args(leading).args(&self.arguments);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        if leading.is_none() {
+            command.arg0(&self.name);
+        }
+        command
+    }
+}
+
+/// Starts a program that outlives this one: nothing of the terminal is inherited, and only the
+/// given variables. Detaching from the terminal's session is the program's own first act.
+pub fn start_in_background(
+    program: &Path,
+    arguments: &[&str],
+    variables: &[(OsString, OsString)],
+    log: &Path,
+) -> Result<Child, ExecError> {
+    let failed = |source| ExecError::Start {
+        path: program.to_owned(),
+        source,
+    };
+    let log = fs::OpenOptions::new().create(true).append(true).open(log);
+    let output = || -> Result<Stdio, ExecError> {
+        Ok(match &log {
+            Ok(file) => Stdio::from(File::try_clone(file).map_err(failed)?),
+            Err(_) => Stdio::null(),
+        })
+    };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the room that starts programs"
+    )]
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(output()?)
+        .stderr(output()?)
+        .process_group(0);
+    command.spawn().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn program(folder: &Path, name: &str, mode: u32) -> PathBuf {
+        let path = folder.join(name);
+        crate::files::replace(&path, b"#!/bin/sh\nexit 7\n", mode).unwrap();
+        path
+    }
+
+    #[test]
+    fn our_own_links_are_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (shims, real) = (folder.path().join("shims"), folder.path().join("real"));
+        fs::create_dir_all(&shims).unwrap();
+        fs::create_dir_all(&real).unwrap();
+        let own = program(folder.path(), "amps", 0o755);
+        symlink(&own, shims.join("agent")).unwrap();
+        let path = std::env::join_paths([&shims, &real]).unwrap();
+        let find = || find_program(OsStr::new("agent"), &path, &own);
+        assert!(matches!(find(), Err(ExecError::NotFound { .. })));
+        let agent = program(&real, "agent", 0o755);
+        assert_eq!(find().unwrap(), agent);
+    }
+
+    #[test]
+    fn what_cannot_be_executed_is_told_from_what_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = Path::new("/nonexistent");
+        program(folder.path(), "plain", 0o644);
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        let find = |name: &str| find_program(OsStr::new(name), folder.path().as_os_str(), own);
+        assert!(matches!(
+            find("plain"),
+            Err(ExecError::NotExecutable { .. })
+        ));
+        assert!(matches!(
+            find("folder"),
+            Err(ExecError::NotExecutable { .. })
+        ));
+        assert!(matches!(find("absent"), Err(ExecError::NotFound { .. })));
+        assert!(matches!(find("./absent"), Err(ExecError::NotFound { .. })));
+    }
+
+    #[test]
+    fn a_script_without_an_interpreter_line_runs_as_in_a_shell() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("script");
+        crate::files::replace(&path, b"exit 9\n", 0o755).unwrap();
+        let foreground = Foreground {
+            program: path,
+            name: OsString::from("script"),
+            arguments: Vec::new(),
+            variables: Vec::new(),
+        };
+        assert_eq!(foreground.start().unwrap().wait().unwrap().code(), Some(9));
+    }
+}
