@@ -1,1 +1,4 @@
 //! Doing what core decides: store, git, processes. Synchronous, prints nothing.
+
+pub mod capture;
+pub mod git;
