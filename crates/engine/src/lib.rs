@@ -1,9 +1,11 @@
 //! Doing what core decides: store, git, processes. Synchronous; prints nothing.
 
+pub mod capture;
 pub mod clock;
 pub mod config;
 pub mod exec;
 pub mod files;
+pub mod git;
 pub mod home;
 pub mod ledger;
 pub mod ops;

@@ -1,0 +1,69 @@
+//! The instant that a snapshot stands for, which may pass while the snapshot is being taken.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use amps_core::capture::Side;
+use amps_core::time::Moment;
+
+/// The kernel dates changes by a clock that ticks 100 to 1000 times a second, so a change may bear
+/// a time up to a tick before it was made.
+const SLACK: Duration = Duration::from_millis(20);
+
+/// A cell, shared between the taker of a snapshot and the launcher, for the instant that the
+/// snapshot stands for: the launch of the agent, or its end.
+///
+/// As long as it is open, whatever is seen was there before the instant.
+#[derive(Clone, Debug)]
+pub struct Cutoff {
+    asked: Moment,
+    instant: Arc<OnceLock<Moment>>,
+}
+
+impl Cutoff {
+    /// Makes a cell whose instant has not come; `asked` is now.
+    pub fn open(asked: Moment) -> Self {
+        Self {
+            asked,
+            instant: Arc::default(),
+        }
+    }
+
+    /// Makes a cell whose instant has passed.
+    pub fn passed(instant: Moment) -> Self {
+        Self {
+            asked: instant,
+            instant: Arc::new(OnceLock::from(instant)),
+        }
+    }
+
+    /// Tells that the instant is now; the first to tell wins.
+    pub fn set(&self, instant: Moment) {
+        let _first = self.instant.set(instant);
+    }
+
+    /// Returns the instant, once it has passed.
+    pub fn instant(&self) -> Option<Moment> {
+        self.instant.get().copied()
+    }
+
+    /// Returns what the snapshot is dated.
+    pub(crate) fn taken_at(&self) -> Moment {
+        self.instant().unwrap_or(self.asked)
+    }
+
+    /// Returns, in nanoseconds since 1970, the change time from which on something is taken for
+    /// later than the instant.
+    ///
+    /// Before an agent, a change that may have been its own must not pass for older. After it, a
+    /// change that may have been its last act must not be dropped: the kernel never dates a change
+    /// later than it was made, so what bears the instant or more was made after it.
+    pub(crate) fn later_from(&self, side: Side) -> Option<i128> {
+        let slack = match side {
+            Side::Base => i128::try_from(SLACK.as_nanos()).unwrap_or_default(),
+            Side::End => 0,
+        };
+        self.instant()
+            .map(|instant| instant.at.as_nanosecond() - slack)
+    }
+}

@@ -1,0 +1,315 @@
+//! The second half of a snapshot: one commit under a reference of ours.
+//!
+//! The commit is made by one `fast-import`, on top of HEAD's tree, so that only folders with
+//! changes are written. It is fed from a file: if this process dies, git still reads the whole of
+//! it. The commit depends on nothing but the frozen state, so doing it again gives the same one.
+
+use std::fs;
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::thread;
+
+use amps_core::snapshot::{Oid, Snapshot, Workspace};
+
+use super::CaptureError;
+use super::adopt::Particulars;
+use super::freeze::{Body, Data, Frozen};
+use super::look::native;
+use crate::git::{Call, Git, GitError, Output, quote};
+
+/// Where references of ours live.
+const OURS: &str = "refs/amps/";
+const IDENTITY: &str = "amps <amps@localhost>";
+/// The first line of the message of a snapshot's commit.
+pub(super) const SUBJECT: &str = "amps: working tree";
+
+/// Makes a frozen state durable under `name` (below `refs/amps/`) and returns its snapshot.
+///
+/// The reference must not exist yet, or must name the same snapshot, unless `replaces` tells what
+/// it names; anything else is [`CaptureError::Taken`], and nothing has changed.
+pub fn keep(
+    git: &Git,
+    workspace: &Workspace,
+    frozen: &Frozen,
+    name: &str,
+    replaces: Option<&Oid>,
+) -> Result<Snapshot, CaptureError> {
+    require_ours(name)?;
+    let (commit, tree) = match &frozen.head {
+        Some(head) if frozen.is_head() => keep_head(git, workspace, head, name, replaces)?,
+        _ => keep_commit(git, workspace, frozen, name, replaces)?,
+    };
+    Ok(Snapshot {
+        head: frozen.head.clone(),
+        branch: frozen.branch.clone(),
+        commit: Some(commit),
+        tree,
+        taken_at: frozen.taken_at,
+        left_out: frozen.left_out.clone(),
+        uncertain: frozen.uncertain.clone(),
+    })
+}
+
+fn require_ours(name: &str) -> Result<(), CaptureError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'/');
+    let fits = name.strip_prefix(OURS).is_some_and(|rest| {
+        rest.bytes().all(plain) && rest.split('/').all(|part| !part.is_empty())
+    });
+    if fits {
+        Ok(())
+    } else {
+        Err(CaptureError::BadName {
+            text: name.to_owned(),
+        })
+    }
+}
+
+/// Nothing differs: the reference names HEAD's own commit.
+fn keep_head(
+    git: &Git,
+    workspace: &Workspace,
+    head: &Oid,
+    name: &str,
+    replaces: Option<&Oid>,
+) -> Result<(Oid, Oid), CaptureError> {
+    thread::scope(|scope| {
+        let tree = scope.spawn(|| tree_of(git, workspace, head.as_str()));
+        move_ref(git, workspace, name, head, replaces)?;
+        let tree = tree
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok((head.clone(), tree))
+    })
+}
+
+/// Returns the tree of a commit.
+pub(crate) fn tree_of(git: &Git, workspace: &Workspace, commit: &str) -> Result<Oid, GitError> {
+    let call = Call::at(workspace)
+        .args(["rev-parse", "--verify", "--end-of-options"])
+        .arg(format!("{commit}^{{tree}}"));
+    one_oid(&call, &git.run(&call)?)
+}
+
+fn one_oid(call: &Call<'_>, answer: &[u8]) -> Result<Oid, GitError> {
+    std::str::from_utf8(answer)
+        .ok()
+        .and_then(|text| Oid::parse(text.trim_end()))
+        .ok_or_else(|| GitError::Unexpected {
+            arguments: call.shown(),
+            found: String::from_utf8_lossy(answer).into_owned(),
+        })
+}
+
+/// Makes the reference name a commit, from what it is expected to name.
+fn move_ref(
+    git: &Git,
+    workspace: &Workspace,
+    name: &str,
+    new: &Oid,
+    replaces: Option<&Oid>,
+) -> Result<(), CaptureError> {
+    let command = match replaces {
+        None => format!("create {name} {new}\n"),
+        Some(old) => format!("update {name} {new} {old}\n"),
+    };
+    let call = Call::at(workspace)
+        .args(["update-ref", "--no-deref", "--stdin"])
+        .input(command.as_bytes());
+    let output = git.output(&call)?;
+    match output.status {
+        Some(status) if !status.success() => {
+            accept_same(git, workspace, name, new, output.into_error(&call, status))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// After a refused move: the reference may name the same commit already, as after a crash.
+fn accept_same(
+    git: &Git,
+    workspace: &Workspace,
+    name: &str,
+    new: &Oid,
+    error: GitError,
+) -> Result<(), CaptureError> {
+    let call = Call::at(workspace).args(["rev-parse", "--verify", "--quiet", name]);
+    let output = git.output(&call)?;
+    match one_oid(&call, &output.stdout) {
+        Ok(holds) if holds == *new => Ok(()),
+        Ok(holds) => Err(CaptureError::Taken {
+            name: name.to_owned(),
+            holds: Some(holds),
+        }),
+        Err(_) => Err(error.into()),
+    }
+}
+
+fn keep_commit(
+    git: &Git,
+    workspace: &Workspace,
+    frozen: &Frozen,
+    name: &str,
+    replaces: Option<&Oid>,
+) -> Result<(Oid, Oid), CaptureError> {
+    // To replace, the commit is made under a second name first: fast-import cannot be told what a
+    // reference must name before.
+    let made_under = match replaces {
+        None => name.to_owned(),
+        Some(_) => format!(
+            "{OURS}new/{}-{}",
+            std::process::id(),
+            name.replace('/', "-")
+        ),
+    };
+    let stream = stream(frozen, &made_under);
+    let output = import(git, workspace, &stream)?;
+    let ImportedCommit {
+        commit,
+        tree,
+        moved,
+    } = read_import(workspace, output)?;
+    if let Some(old) = replaces {
+        move_ref(git, workspace, name, &commit, Some(old))?;
+        drop_ref(git, workspace, &made_under, &commit)?;
+    } else if let Err(error) = moved {
+        accept_same(git, workspace, name, &commit, error)?;
+    }
+    Ok((commit, tree))
+}
+
+fn drop_ref(git: &Git, workspace: &Workspace, name: &str, old: &Oid) -> Result<(), GitError> {
+    let call = Call::at(workspace).args(["update-ref", "--no-deref", "-d", name, old.as_str()]);
+    git.run(&call).map(|_| ())
+}
+
+fn import(git: &Git, workspace: &Workspace, stream: &[u8]) -> Result<Output, CaptureError> {
+    let unwritable = |source| CaptureError::io(std::env::temp_dir(), source);
+    let mut file = tempfile::tempfile().map_err(unwritable)?;
+    file.write_all(stream)
+        .and_then(|()| file.seek(SeekFrom::Start(0)))
+        .map_err(unwritable)?;
+    Ok(git.output(&import_call(workspace).input_file(&file))?)
+}
+
+fn import_call(workspace: &Workspace) -> Call<'static> {
+    Call::at(workspace).args(["fast-import", "--quiet", "--done"])
+}
+
+struct ImportedCommit {
+    commit: Oid,
+    tree: Oid,
+    moved: Result<(), GitError>,
+}
+
+/// Reads the commit and its tree; a refused reference is told apart from a failed import.
+fn read_import(workspace: &Workspace, output: Output) -> Result<ImportedCommit, CaptureError> {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut lines = text.lines();
+    let commit = lines.next().and_then(Oid::parse);
+    let tree = lines
+        .next()
+        .and_then(|line| line.strip_prefix("040000 tree "))
+        .and_then(|line| Oid::parse(line.split('\t').next()?));
+    let call = import_call(workspace);
+    let failed = output.status.filter(|status| !status.success());
+    match (commit, tree, failed) {
+        (Some(commit), Some(tree), failed) => Ok(ImportedCommit {
+            commit,
+            tree,
+            moved: failed.map_or(Ok(()), |status| Err(output.into_error(&call, status))),
+        }),
+        (_, _, Some(status)) => {
+            // Its report on what it was doing would stay in the person's git directory.
+            let report = format!("fast_import_crash_{}", output.pid);
+            let _absent = fs::remove_file(native(&workspace.git_dir).join(report));
+            Err(output.into_error(&call, status).into())
+        }
+        (_, _, None) => Err(CaptureError::Git(GitError::Unexpected {
+            arguments: call.shown(),
+            found: text,
+        })),
+    }
+}
+
+/// Writes the commands that make the commit: HEAD and, when something is staged, the index are its
+/// parents.
+fn stream(frozen: &Frozen, name: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let index = (!frozen.staged.is_empty()).then_some(&frozen.staged);
+    if let Some(staged) = index {
+        push_commit(&mut out, frozen, name, ":1", "amps: index");
+        push_edits(&mut out, staged);
+        if frozen.head.is_none() {
+            out.extend(format!("\nreset {name}\n").bytes());
+        }
+    }
+    let message = format!("{SUBJECT}\n\n{}", Particulars::of(frozen));
+    push_commit(&mut out, frozen, name, ":2", &message);
+    if index.is_some() {
+        out.extend(b"merge :1\n");
+    }
+    push_edits(&mut out, &frozen.edits);
+    out.extend(b"\nget-mark :2\nls :2 \"\"\ndone\n");
+    out
+}
+
+fn push_commit(out: &mut Vec<u8>, frozen: &Frozen, name: &str, mark: &str, message: &str) {
+    let seconds = frozen.taken_at.at.as_second().max(0);
+    let header = format!(
+        "commit {name}\nmark {mark}\ncommitter {IDENTITY} {seconds} +0000\ndata {}\n{message}\n",
+        message.len()
+    );
+    out.extend(header.bytes());
+    if let Some(head) = &frozen.head {
+        out.extend(format!("from {head}\n").bytes());
+    }
+}
+
+/// Writes deletions first, so that a folder can stand where a file was.
+fn push_edits<'a>(
+    out: &mut Vec<u8>,
+    edits: impl IntoIterator<Item = (&'a amps_core::path::RawPath, &'a Option<Body>)> + Copy,
+) {
+    for (path, _) in edits.into_iter().filter(|(_, body)| body.is_none()) {
+        out.extend(b"D ");
+        quote::push_quoted(out, path.as_bytes());
+        out.push(b'\n');
+    }
+    for (path, body) in edits {
+        let Some(Body { mode, data }) = body else {
+            continue;
+        };
+        match data {
+            Data::Stored(oid) => out.extend(format!("M {mode:06o} {oid} ").bytes()),
+            Data::Inline(_) => out.extend(format!("M {mode:06o} inline ").bytes()),
+        }
+        quote::push_quoted(out, path.as_bytes());
+        out.push(b'\n');
+        if let Data::Inline(bytes) = data {
+            out.extend(format!("data {}\n", bytes.len()).bytes());
+            out.extend(bytes);
+            out.push(b'\n');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_ours_are_written() {
+        for name in ["refs/amps/run/1-a/base", "refs/amps/x"] {
+            assert!(require_ours(name).is_ok(), "{name}");
+        }
+        for name in [
+            "refs/heads/main",
+            "refs/amps/",
+            "refs/amps/a//b",
+            "refs/amps/../heads/main",
+            "refs/amps/a b",
+            "refs/amps/a\nreset refs/heads/main",
+        ] {
+            assert!(require_ours(name).is_err(), "{name}");
+        }
+    }
+}

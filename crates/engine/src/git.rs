@@ -1,0 +1,14 @@
+//! The one place that starts git.
+//!
+//! Every call of ours must be one that cannot disturb the person's or the agent's own git: it takes
+//! no optional lock, runs no hook, no file system monitor, no pager and no automatic maintenance,
+//! asks for no credential, fetches nothing, writes no reflog, and inherits no variable that was not
+//! handed in. It is bounded in time, and what it prints is bounded by its reader.
+
+mod command;
+mod error;
+pub(crate) mod parse;
+pub(crate) mod quote;
+
+pub use command::{Call, Environment, Git, Output};
+pub use error::GitError;
