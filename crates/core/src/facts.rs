@@ -10,7 +10,6 @@ use crate::id::{LeaseId, RunId, SessionId};
 use crate::path::RawPath;
 use crate::process::ProcessIdentity;
 use crate::session::{Binding, Ending};
-use crate::snapshot::{Snapshot, Workspace};
 use crate::time::Moment;
 
 /// A session is being opened.
@@ -76,17 +75,4 @@ pub struct EndFacts {
     pub at: Moment,
     /// The observation in one sentence.
     pub detail: String,
-}
-
-/// A snapshot that a launcher took by itself because no daemon could be reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SnapshotFacts {
-    /// The session.
-    pub session_id: SessionId,
-    /// Where the files live.
-    pub workspace: Workspace,
-    /// Whether this is the state before the agent or after it.
-    pub before: bool,
-    /// The snapshot.
-    pub snapshot: Snapshot,
 }

@@ -1,6 +1,9 @@
 //! One file per use case. Each loads, asks `core` for the next state, and stores state and events
 //! in one transaction.
 
+pub mod capture_run;
 pub mod end_session;
+pub mod note_session;
 pub mod open_session;
+pub mod regrant_lease;
 pub mod start_run;

@@ -1,7 +1,7 @@
 //! What a client asks.
 
-use amps_core::facts::{EndFacts, OpenFacts, SnapshotFacts, StartFacts};
-use amps_core::id::LeaseId;
+use amps_core::facts::{EndFacts, OpenFacts, StartFacts};
+use amps_core::id::{LeaseId, SessionId};
 use amps_core::path::RawPath;
 use amps_core::process::ProcessIdentity;
 use amps_core::session::Status;
@@ -55,7 +55,9 @@ pub enum Request {
     },
     /// A sign of life from the holder of a lease.
     Renew {
-        /// The lease.
+        /// The session.
+        session_id: SessionId,
+        /// Its lease.
         lease_id: LeaseId,
         /// The generation under which it is held.
         generation: u64,
@@ -70,8 +72,6 @@ pub enum Request {
         #[serde(default)]
         wait_ms: u64,
     },
-    /// Fact: a launcher took a snapshot by itself.
-    Snapshot(Box<SnapshotFacts>),
     /// Fact: the agent of a session has been started.
     Started(StartFacts),
     /// Ends the daemon. Sessions go on; their launchers deliver to the next daemon. This

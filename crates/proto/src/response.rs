@@ -66,15 +66,22 @@ pub enum Response {
         /// One row a session.
         sessions: Vec<SessionRow>,
     },
-    /// A patch.
-    Patch {
-        /// The patch, known secrets masked; Base64 of zlib.
-        zlib_base64: String,
-        /// Whether it was cut at the limit.
-        truncated: bool,
+    /// The patches of a session, oldest first.
+    Patches {
+        /// One for each changeset.
+        patches: Vec<PatchView>,
     },
     /// One session.
     Session(Box<SessionView>),
+}
+
+/// A patch as the store keeps it, known secrets masked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatchView {
+    /// Base64 of zlib.
+    pub zlib_base64: String,
+    /// Whether it was cut at the limit.
+    pub truncated: bool,
 }
 
 /// How the daemon is.

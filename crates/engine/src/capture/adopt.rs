@@ -54,7 +54,11 @@ pub fn adopt(
     let mut lines = answer.splitn(3, '\n');
     let mut oid = || lines.next().and_then(Oid::parse);
     let (Some(commit), Some(tree)) = (oid(), oid()) else {
-        return Err(GitError::Unexpected { arguments: call.shown(), found: answer }.into());
+        return Err(GitError::Unexpected {
+            arguments: call.shown(),
+            found: answer,
+        }
+        .into());
     };
     let message = lines.next().unwrap_or_default();
     let own = message

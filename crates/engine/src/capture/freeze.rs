@@ -97,6 +97,11 @@ impl Frozen {
         self.edits.is_empty() && self.staged.is_empty()
     }
 
+    /// Returns what the snapshot is dated.
+    pub fn taken_at(&self) -> Moment {
+        self.taken_at
+    }
+
     /// Returns whether HEAD's own commit says all there is to say.
     pub(super) fn is_head(&self) -> bool {
         self.is_clean() && self.left_out.is_empty() && self.uncertain.is_empty()

@@ -1,0 +1,243 @@
+//! Requests to operations: the one place that knows both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amps_core::capture::CaptureState;
+use amps_core::error::ErrorCode;
+use amps_core::evidence::{Evidence, EvidenceKind};
+use amps_core::facts::{EndFacts, OpenFacts, StartFacts};
+use amps_core::id::{LeaseId, SessionId};
+use amps_core::process::ProcessIdentity;
+use amps_core::session::{Binding, Ending};
+use amps_core::time::Moment;
+use amps_engine::capture::Cutoff;
+use amps_engine::ops::note_session::note_session;
+use amps_engine::ops::open_session::open_session;
+use amps_engine::ops::start_run::start_run;
+use amps_proto::fault::Fault;
+use amps_proto::request::Request;
+use amps_proto::response::{DaemonView, Response};
+use amps_proto::version::PROTOCOL;
+
+use crate::captures::Half;
+use crate::daemon::Daemon;
+use crate::faults;
+use crate::leases::RenewRefused;
+use crate::queries;
+use crate::recovery;
+
+/// The longest that a question may wait for a capture.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Does what a connected client asks.
+pub(crate) async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Response, Fault> {
+    match request {
+        Request::Current { ancestors } => current(daemon, ancestors).await,
+        Request::DaemonStatus => status(daemon).await,
+        Request::End(facts) => end(daemon, facts).await,
+        Request::Note { reference, text } => note(daemon, reference, text).await,
+        Request::Open(facts) => open(daemon, *facts, false).await,
+        Request::Renew {
+            session_id,
+            lease_id,
+            generation,
+            at,
+        } => renew(daemon, (session_id, lease_id), generation, at),
+        Request::Started(facts) => started(daemon, facts).await,
+        Request::Stop => {
+            daemon.stop.notify_one();
+            Ok(Response::Done)
+        }
+        Request::Show {
+            ref reference,
+            wait_ms,
+        } => {
+            settle(daemon, reference.clone(), Duration::from_millis(wait_ms)).await?;
+            query(daemon, request).await
+        }
+        Request::Events { .. } | Request::List(_) | Request::Patch { .. } => {
+            query(daemon, request).await
+        }
+    }
+}
+
+/// Hears a fact that was spooled: nobody waits for the answer.
+pub(crate) async fn late(daemon: &Arc<Daemon>, request: Request) -> Result<Response, Fault> {
+    match request {
+        Request::Open(facts) => open(daemon, *facts, true).await,
+        request => answer(daemon, request).await,
+    }
+}
+
+async fn open(daemon: &Arc<Daemon>, facts: OpenFacts, is_late: bool) -> Result<Response, Fault> {
+    let id = facts.session_id;
+    let binding = facts.binding;
+    let ttl = daemon.config.lease_ttl;
+    let cutoff = Cutoff::open(daemon.clock.now());
+    let opened = daemon
+        .store(move |ledger| open_session(ledger, facts, ttl, is_late))
+        .await?;
+    amps_engine::testing::point("open-stored");
+    let held = !opened.session.status.is_final();
+    if held {
+        let connected = !is_late && binding == Binding::Launcher;
+        daemon
+            .leases
+            .hold(daemon, &opened.session, &opened.run, connected);
+    }
+    let owes_base = opened.run.capture.base == CaptureState::Owed;
+    let mut base_taken = !owes_base;
+    if owes_base && is_late {
+        daemon.captures.see_to(daemon, id);
+    } else if owes_base {
+        daemon.captures.begin(daemon, id, &cutoff);
+        let hold = daemon.config.capture.hold;
+        base_taken = daemon.captures.wait_frozen(id, Half::Base, hold).await;
+        // From here on the agent may act.
+        cutoff.set(daemon.clock.now());
+    }
+    if opened.is_new {
+        tracing::info!(session = %id, agent = %opened.session.agent, is_late, "opened");
+    }
+    let (generation, ttl) = daemon
+        .leases
+        .terms(id)
+        .unwrap_or((opened.run.lease.generation, opened.run.lease.ttl));
+    Ok(Response::Opened {
+        generation,
+        beat: ttl / 3,
+        base_taken,
+    })
+}
+
+async fn started(daemon: &Arc<Daemon>, facts: StartFacts) -> Result<Response, Fault> {
+    daemon
+        .store(move |ledger| start_run(ledger, &facts))
+        .await?;
+    amps_engine::testing::point("start-stored");
+    Ok(Response::Done)
+}
+
+fn renew(
+    daemon: &Daemon,
+    (session, lease): (SessionId, LeaseId),
+    generation: u64,
+    at: Moment,
+) -> Result<Response, Fault> {
+    match daemon.leases.renew(session, lease, generation, at) {
+        Ok(()) => Ok(Response::Done),
+        Err(RenewRefused::NotHeld) => Err(Fault::new(
+            ErrorCode::NotAllowed,
+            "the lease is not open any more",
+        )),
+        Err(RenewRefused::Stale(error)) => Err(Fault::of(ErrorCode::NotAllowed, &error)),
+    }
+}
+
+async fn end(daemon: &Arc<Daemon>, facts: EndFacts) -> Result<Response, Fault> {
+    let id = facts.session_id;
+    let kind = match facts.ending {
+        Ending::Exited(_) => EvidenceKind::WaitStatus,
+        Ending::TerminalClosed(_) => EvidenceKind::PtyHangup,
+        Ending::NotStarted => EvidenceKind::StartFailed,
+        Ending::Declared(_) => EvidenceKind::UserCommand,
+        Ending::OwnerDead
+        | Ending::MachineRestarted
+        | Ending::LeaseExpired
+        | Ending::ShellEnded => {
+            return Err(Fault::new(
+                ErrorCode::BadArgument,
+                "only the daemon observes this ending",
+            ));
+        }
+    };
+    let evidence = Evidence {
+        kind,
+        observed_at: facts.at,
+        last_alive: Some(facts.at),
+        detail: facts.detail,
+    };
+    let ended = daemon.end(id, facts.ending, evidence).await?;
+    if ended.run.capture.end == CaptureState::Owed {
+        let hold = daemon.config.capture.exit_hold;
+        daemon.captures.wait_frozen(id, Half::End, hold).await;
+    }
+    Ok(Response::Ended {
+        status: ended.session.status,
+    })
+}
+
+async fn note(daemon: &Daemon, reference: String, text: String) -> Result<Response, Fault> {
+    let now = daemon.clock.now();
+    let outcome = daemon.writer.call(move |ledger| {
+        let id = queries::resolve(ledger, &reference)?;
+        note_session(ledger, id, &text, now).map_err(|error| faults::of_ledger(&error))
+    });
+    outcome.await.map_err(faults::of_no_answer)??;
+    Ok(Response::Done)
+}
+
+async fn current(daemon: &Daemon, ancestors: Vec<ProcessIdentity>) -> Result<Response, Fault> {
+    let view = daemon.store(move |ledger| {
+        let open = ledger.open_runs()?;
+        let nearest = ancestors.iter().find_map(|ancestor| {
+            open.iter().find(|(session, run)| {
+                session.binding == Binding::Shell && run.lease.owner() == *ancestor
+            })
+        });
+        nearest
+            .map(|(session, _)| queries::view(ledger, session.session_id))
+            .transpose()
+    });
+    Ok(view
+        .await?
+        .map_or(Response::None, |view| Response::Session(Box::new(view))))
+}
+
+async fn status(daemon: &Arc<Daemon>) -> Result<Response, Fault> {
+    recovery::deliver_spool(daemon).await;
+    let sessions = daemon.store(|ledger| ledger.count()).await?;
+    Ok(Response::Daemon(DaemonView {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        protocol: PROTOCOL,
+        home: daemon.home.folder().display().to_string(),
+        uptime: daemon.clock.now().since(daemon.started),
+        leases: count(daemon.leases.count()),
+        captures_owed: count(daemon.captures.count()),
+        sessions,
+        warnings: daemon.warnings(),
+    }))
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+async fn settle(daemon: &Daemon, reference: String, wait: Duration) -> Result<(), Fault> {
+    if wait.is_zero() {
+        return Ok(());
+    }
+    let id = daemon
+        .writer
+        .call(move |ledger| queries::resolve(ledger, &reference))
+        .await
+        .map_err(faults::of_no_answer)??;
+    daemon
+        .captures
+        .wait_settled(id, wait.min(LONGEST_WAIT))
+        .await;
+    Ok(())
+}
+
+async fn query(daemon: &Arc<Daemon>, request: Request) -> Result<Response, Fault> {
+    recovery::deliver_spool(daemon).await;
+    let answer = daemon
+        .writer
+        .call(move |ledger| queries::answer(ledger, &request))
+        .await;
+    answer
+        .map_err(faults::of_no_answer)?
+        .unwrap_or(Ok(Response::None))
+}

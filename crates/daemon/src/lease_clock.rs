@@ -1,0 +1,91 @@
+//! Time for the leases that only beats keep open, and the slow housekeeping of the rest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amps_core::evidence::EvidenceKind;
+use amps_core::id::SessionId;
+use amps_core::lease::{Lease, LeaseVerdict};
+use amps_core::process::Verdict;
+use amps_engine::files::{LockState, lock_state};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::daemon::Daemon;
+use crate::leases;
+use crate::recovery;
+
+/// How often signs of life are stored and the spool is looked at.
+const HOUSEKEEPING: Duration = Duration::from_secs(30);
+
+/// How often leases that need beats are judged.
+const TICK: Duration = Duration::from_millis(500);
+
+/// A suspension shorter than this is the clocks being read one after the other.
+const NOTICED_SLEEP_MS: u64 = 250;
+
+/// Stores signs of life and delivers late facts, for as long as the daemon lives.
+pub(crate) async fn keep_house(daemon: Arc<Daemon>) {
+    let mut tick = interval(HOUSEKEEPING);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        save_heartbeats(&daemon).await;
+        recovery::deliver_spool(&daemon).await;
+    }
+}
+
+/// Stores the signs of life that the store does not have yet.
+pub(crate) async fn save_heartbeats(daemon: &Daemon) {
+    let beats = daemon.leases.take_unsaved();
+    if beats.is_empty() {
+        return;
+    }
+    if let Err(fault) = daemon
+        .store(move |ledger| ledger.save_heartbeats(&beats))
+        .await
+    {
+        tracing::warn!(%fault, "signs of life could not be stored");
+    }
+}
+
+/// Judges the leases that need beats, for as long as the daemon lives. Without any it sleeps.
+pub(crate) async fn judge_leases(daemon: Arc<Daemon>) {
+    loop {
+        daemon.leases.need_for_beats().await;
+        let mut slept = daemon.clock.suspended_ms();
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let needing = daemon.leases.needing_beats();
+            if needing.is_empty() {
+                break;
+            }
+            let now_slept = daemon.clock.suspended_ms();
+            if now_slept > slept + NOTICED_SLEEP_MS {
+                tracing::info!(slept_ms = now_slept - slept, "the machine slept");
+                daemon.leases.grant_fresh_ttls(daemon.clock.now());
+                slept = now_slept;
+                continue;
+            }
+            for (id, lease) in needing {
+                judge(&daemon, id, &lease).await;
+            }
+        }
+    }
+}
+
+async fn judge(daemon: &Arc<Daemon>, id: SessionId, lease: &Lease) {
+    let owner = match lock_state(&daemon.home.lease_lock(lease.lease_id)) {
+        LockState::Held => Verdict::Alive { stopped: false },
+        LockState::Free => Verdict::Dead(EvidenceKind::LockReleased),
+        LockState::Unknown => Verdict::Unknown,
+    };
+    match lease.judge(owner, daemon.clock.now()) {
+        LeaseVerdict::Held => {}
+        LeaseVerdict::Vacated(proof) => leases::end_vacated(daemon, id, proof).await,
+        LeaseVerdict::Expired => {
+            leases::end_vacated(daemon, id, EvidenceKind::LeaseExpired).await;
+        }
+    }
+}

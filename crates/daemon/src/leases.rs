@@ -1,0 +1,287 @@
+//! The leases that are open, and the watch over their owners.
+//!
+//! The kernel tells of a death at once; beats matter only for owners that cannot be looked at.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use amps_core::evidence::{Evidence, EvidenceKind};
+use amps_core::id::{LeaseId, SessionId};
+use amps_core::lease::{Lease, StaleGeneration};
+use amps_core::process::{ProcessIdentity, Verdict, judge};
+use amps_core::run::Run;
+use amps_core::session::{Binding, Ending, Session};
+use amps_core::time::Moment;
+use amps_engine::process;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use crate::daemon::Daemon;
+use crate::recovery;
+
+/// How long a dead owner's connection may still hold its last words.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
+/// The open leases.
+#[derive(Debug, Default)]
+pub(crate) struct Leases {
+    held: Mutex<HashMap<SessionId, Held>>,
+    /// Told whenever a launcher's connection ends.
+    disconnected: Notify,
+    /// Told when a lease has come that only beats keep open.
+    needed: Notify,
+}
+
+/// One open lease.
+#[derive(Debug)]
+struct Held {
+    lease: Lease,
+    binding: Binding,
+    /// Whether the launcher's connection is open.
+    connected: bool,
+    /// Whether the last sign of life is newer than the store's.
+    unsaved: bool,
+    /// Whether only beats can tell that the owner lives.
+    needs_beats: bool,
+    watch: Option<AbortHandle>,
+}
+
+/// Why a sign of life was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RenewRefused {
+    /// The lease is not open.
+    NotHeld,
+    /// It is held under another generation.
+    Stale(StaleGeneration),
+}
+
+impl Leases {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds the lease of an open session and watches its owner. Held already, it only notes that
+    /// its launcher is connected.
+    pub(crate) fn hold(&self, daemon: &Arc<Daemon>, session: &Session, run: &Run, connected: bool) {
+        let id = session.session_id;
+        if let Some(held) = self.lock().get_mut(&id) {
+            held.connected |= connected;
+            return;
+        }
+        let held = Held {
+            lease: run.lease.clone(),
+            binding: session.binding,
+            connected,
+            unsaved: false,
+            needs_beats: false,
+            watch: None,
+        };
+        self.lock().insert(id, held);
+        let watch = tokio::spawn(watch(Arc::clone(daemon), id, run.lease.clone()));
+        if let Some(held) = self.lock().get_mut(&id) {
+            held.watch = Some(watch.abort_handle());
+        }
+    }
+
+    /// Lets go of a lease whose session has ended.
+    pub(crate) fn release(&self, id: SessionId) {
+        self.lock().remove(&id);
+    }
+
+    /// Notes a sign of life.
+    pub(crate) fn renew(
+        &self,
+        session: SessionId,
+        lease: LeaseId,
+        generation: u64,
+        at: Moment,
+    ) -> Result<(), RenewRefused> {
+        let mut held = self.lock();
+        let found = held
+            .get_mut(&session)
+            .filter(|held| held.lease.lease_id == lease);
+        let held = found.ok_or(RenewRefused::NotHeld)?;
+        held.lease
+            .renew(generation, at)
+            .map_err(RenewRefused::Stale)?;
+        held.unsaved = true;
+        Ok(())
+    }
+
+    /// Notes that the connection of a launcher has ended.
+    pub(crate) fn disconnect(&self, id: SessionId) {
+        if let Some(held) = self.lock().get_mut(&id) {
+            held.connected = false;
+        }
+        self.disconnected.notify_waiters();
+    }
+
+    /// Returns the generation and ttl under which a session is held.
+    pub(crate) fn terms(&self, id: SessionId) -> Option<(u64, Duration)> {
+        self.lock()
+            .get(&id)
+            .map(|held| (held.lease.generation, held.lease.ttl))
+    }
+
+    /// Returns how many leases are open.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Takes the signs of life that the store does not have yet.
+    pub(crate) fn take_unsaved(&self) -> Vec<(LeaseId, Moment)> {
+        let mut held = self.lock();
+        let unsaved = held.values_mut().filter(|held| held.unsaved);
+        unsaved
+            .map(|held| {
+                held.unsaved = false;
+                (held.lease.lease_id, held.lease.last_heartbeat)
+            })
+            .collect()
+    }
+
+    /// Returns the leases that only beats keep open.
+    pub(crate) fn needing_beats(&self) -> Vec<(SessionId, Lease)> {
+        let held = self.lock();
+        let needing = held.iter().filter(|(_, held)| held.needs_beats);
+        needing
+            .map(|(id, held)| (*id, held.lease.clone()))
+            .collect()
+    }
+
+    /// Gives every lease that needs beats one fresh ttl.
+    pub(crate) fn grant_fresh_ttls(&self, now: Moment) {
+        for held in self.lock().values_mut().filter(|held| held.needs_beats) {
+            held.lease.grant_fresh_ttl(now);
+        }
+    }
+
+    fn mark_needing_beats(&self, id: SessionId, now: Moment) {
+        if let Some(held) = self.lock().get_mut(&id) {
+            held.needs_beats = true;
+            held.lease.grant_fresh_ttl(now);
+        }
+        self.needed.notify_one();
+    }
+
+    /// Waits until a lease has come that only beats keep open.
+    pub(crate) async fn need_for_beats(&self) {
+        self.needed.notified().await;
+    }
+
+    fn is_connected(&self, id: SessionId) -> bool {
+        self.lock().get(&id).is_some_and(|held| held.connected)
+    }
+
+    fn binding(&self, id: SessionId) -> Option<(Binding, Moment)> {
+        self.lock()
+            .get(&id)
+            .map(|held| (held.binding, held.lease.last_heartbeat))
+    }
+
+    /// Waits until a dead launcher's connection has been read to its end.
+    async fn hear_last_words(&self, id: SessionId) {
+        let closed = async {
+            loop {
+                let told = self.disconnected.notified();
+                if !self.is_connected(id) {
+                    return;
+                }
+                told.await;
+            }
+        };
+        // A connection that stays open belongs to somebody who took it over: the owner is dead
+        // all the same.
+        drop(tokio::time::timeout(LAST_WORDS, closed).await);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(watch) = self.watch.take() {
+            watch.abort();
+        }
+    }
+}
+
+/// Waits for the death of an owner, or leaves the lease to the clock if it cannot be looked at.
+async fn watch(daemon: Arc<Daemon>, id: SessionId, lease: Lease) {
+    let owner = lease.owner();
+    let proof = match judge(&owner, &daemon.place, process::sight(owner.pid)) {
+        Verdict::Dead(proof) => Some(proof),
+        Verdict::Alive { .. } => exit_of(&owner).await,
+        Verdict::Unknown => None,
+    };
+    match proof {
+        // Ending releases the lease, which aborts this task: the work goes on in another.
+        Some(proof) => {
+            tokio::spawn(async move { end_vacated(&daemon, id, proof).await });
+        }
+        None => daemon.leases.mark_needing_beats(id, daemon.clock.now()),
+    }
+}
+
+/// Waits until the kernel tells that a process has ended; `None` where it does not tell.
+pub(crate) async fn exit_of(process: &ProcessIdentity) -> Option<EvidenceKind> {
+    let handle = process::open_handle(process)?;
+    #[expect(
+        deprecated,
+        reason = "an OwnedFd keeps the promise that the unsafe replacement asks for"
+    )]
+    let handle = AsyncFd::with_interest(handle, Interest::READABLE).ok()?;
+    handle.readable().await.ok()?;
+    Some(EvidenceKind::PidfdExit)
+}
+
+/// Ends the session of an owner that is proven dead, after hearing what it said before.
+pub(crate) async fn end_vacated(daemon: &Arc<Daemon>, id: SessionId, proof: EvidenceKind) {
+    daemon.leases.hear_last_words(id).await;
+    recovery::deliver_spool(daemon).await;
+    let Some((binding, last_alive)) = daemon.leases.binding(id) else {
+        return;
+    };
+    let now = daemon.clock.now();
+    let ending = match (proof, binding) {
+        (EvidenceKind::BootIdChanged, _) => Ending::MachineRestarted,
+        (EvidenceKind::LeaseExpired, _) => Ending::LeaseExpired,
+        (_, Binding::Shell) => Ending::ShellEnded,
+        (_, Binding::Launcher) => Ending::OwnerDead,
+    };
+    let evidence = Evidence {
+        kind: proof,
+        observed_at: now,
+        last_alive: Some(last_alive),
+        detail: detail(proof, binding),
+    };
+    if let Err(fault) = daemon.end(id, ending, evidence).await {
+        tracing::error!(session = %id, %fault, "a session with a dead owner could not be ended");
+    }
+}
+
+fn detail(proof: EvidenceKind, binding: Binding) -> String {
+    let owner = match binding {
+        Binding::Launcher => "the launcher",
+        Binding::Shell => "the shell",
+    };
+    match proof {
+        EvidenceKind::PidfdExit => format!("the kernel told that {owner} exited"),
+        EvidenceKind::ProcessGone => format!("no living process has the pid of {owner}"),
+        EvidenceKind::StartTimeMismatch => {
+            format!("the pid of {owner} belongs to a process that started at another time")
+        }
+        EvidenceKind::BootIdChanged => {
+            format!("the machine has been restarted since {owner} was last seen")
+        }
+        EvidenceKind::LockReleased => format!("the lock that {owner} held is free"),
+        EvidenceKind::LeaseExpired => {
+            format!("{owner} could not be looked at and gave no sign of life within the ttl")
+        }
+        EvidenceKind::WaitStatus
+        | EvidenceKind::PtyHangup
+        | EvidenceKind::UserCommand
+        | EvidenceKind::StartFailed => format!("{owner} reported the end"),
+    }
+}

@@ -1,0 +1,174 @@
+//! Answers that only read the store. They are given by the daemon, or, where none can run, from
+//! the file itself.
+
+use amps_core::error::ErrorCode;
+use amps_core::event::{Event, Fact};
+use amps_core::id::SessionId;
+use amps_engine::home::Home;
+use amps_engine::ledger::{Ledger, LedgerError, PageQuery, PageRow, Resolved, SqliteLedger};
+use amps_proto::fault::Fault;
+use amps_proto::request::{Query, Request};
+use amps_proto::response::{PatchView, Response};
+use amps_proto::view::{LinkKind, LinkView, NoteView, SessionRow, SessionView};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::faults::of_ledger;
+
+/// Answers a request that only reads, from the database of a home that no daemon serves. Requests
+/// that change something are refused.
+pub fn answer_from_file(home: &Home, request: &Request) -> Result<Response, Fault> {
+    let ledger = SqliteLedger::open_read_only(&home.database()).map_err(|e| of_ledger(&e))?;
+    answer(&ledger, request).unwrap_or_else(|| {
+        Err(
+            Fault::new(ErrorCode::DaemonUnreachable, "this needs the daemon")
+                .hint("`amps daemon start` tells why there is none"),
+        )
+    })
+}
+
+/// Answers a request that only reads; `None` for any other.
+pub(crate) fn answer(ledger: &dyn Ledger, request: &Request) -> Option<Result<Response, Fault>> {
+    Some(match request {
+        Request::Events { reference } => with(ledger, reference, |id| {
+            Ok(Response::Events {
+                events: ledger.events(id)?,
+            })
+        }),
+        Request::List(query) => list(ledger, query).map_err(|error| of_ledger(&error)),
+        Request::Patch { reference } => with(ledger, reference, |id| patches(ledger, id)),
+        Request::Show { reference, .. } => with(ledger, reference, |id| {
+            Ok(Response::Session(Box::new(view(ledger, id)?)))
+        }),
+        Request::Current { .. }
+        | Request::DaemonStatus
+        | Request::End(_)
+        | Request::Note { .. }
+        | Request::Open(_)
+        | Request::Renew { .. }
+        | Request::Started(_)
+        | Request::Stop => return None,
+    })
+}
+
+fn with(
+    ledger: &dyn Ledger,
+    reference: &str,
+    answer: impl FnOnce(SessionId) -> Result<Response, LedgerError>,
+) -> Result<Response, Fault> {
+    let id = resolve(ledger, reference)?;
+    answer(id).map_err(|error| of_ledger(&error))
+}
+
+/// Returns the one session that a reference means.
+pub(crate) fn resolve(ledger: &dyn Ledger, reference: &str) -> Result<SessionId, Fault> {
+    match ledger
+        .resolve(reference)
+        .map_err(|error| of_ledger(&error))?
+    {
+        Resolved::One(id) => Ok(id),
+        Resolved::Nothing => {
+            let shown = amps_core::path::visible(reference);
+            Err(
+                Fault::new(ErrorCode::NotFound, format!("no session {shown:?}"))
+                    .hint("`amps list` shows what there is; `@` means the newest"),
+            )
+        }
+        Resolved::Several(ids) => {
+            let some = ids
+                .iter()
+                .map(SessionId::short)
+                .collect::<Vec<_>>()
+                .join(", ");
+            let shown = amps_core::path::visible(reference);
+            Err(Fault::new(
+                ErrorCode::Ambiguous,
+                format!("{shown:?} means several sessions: {some}"),
+            )
+            .hint("type more characters of the id"))
+        }
+    }
+}
+
+/// Returns everything about one session.
+pub(crate) fn view(ledger: &dyn Ledger, id: SessionId) -> Result<SessionView, LedgerError> {
+    let (session, run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
+    let notes = ledger.events(id)?.into_iter().filter_map(note).collect();
+    let links = ledger.overlaps(id)?.into_iter();
+    Ok(SessionView {
+        session,
+        runs: vec![run.into()],
+        changesets: ledger.changesets(id)?,
+        notes,
+        links: links
+            .map(|session_id| LinkView {
+                kind: LinkKind::Overlaps,
+                session_id,
+            })
+            .collect(),
+    })
+}
+
+fn note(event: Event) -> Option<NoteView> {
+    if let Fact::Noted { text } = event.fact {
+        return Some(NoteView {
+            at: event.at.at,
+            text,
+        });
+    }
+    None
+}
+
+fn patches(ledger: &dyn Ledger, id: SessionId) -> Result<Response, LedgerError> {
+    let patches = ledger.patches(id)?.into_iter().map(|patch| PatchView {
+        zlib_base64: STANDARD.encode(patch.zlib),
+        truncated: patch.truncated,
+    });
+    Ok(Response::Patches {
+        patches: patches.collect(),
+    })
+}
+
+fn list(ledger: &dyn Ledger, query: &Query) -> Result<Response, LedgerError> {
+    let query = PageQuery {
+        status: query.status.clone(),
+        project: query.project.clone(),
+        within: query.within.clone(),
+        agent: query.agent.clone(),
+        tag: query.tag.clone(),
+        since: query.since,
+        by_impact: query.by_impact,
+        limit: query.limit,
+    };
+    let sessions = ledger.page(&query)?.into_iter().map(row).collect();
+    Ok(Response::Page { sessions })
+}
+
+fn row(row: PageRow) -> SessionRow {
+    let PageRow {
+        session,
+        run,
+        totals: (files, additions, deletions),
+    } = row;
+    let captured = run.end.is_some();
+    SessionRow {
+        session_id: session.session_id,
+        name: session.name,
+        status: session.status,
+        status_reason: session.status_reason,
+        agent: session.agent,
+        agent_command: session.agent_command,
+        project_id: session.project_id,
+        project_root: session.project_root,
+        created_at: session.created_at,
+        started_at: session.started_at,
+        ended_at: session.ended_at,
+        duration: run.duration.map(|duration| duration.as_secs_f64()),
+        exit_code: run.exit.and_then(amps_core::exit::Exit::code),
+        exit_signal: run.exit.and_then(amps_core::exit::Exit::signal),
+        files: captured.then_some(files),
+        additions: captured.then_some(additions),
+        deletions: captured.then_some(deletions),
+        tags: session.tags,
+    }
+}

@@ -1,0 +1,76 @@
+//! After a start: what earlier daemons and launchers left to be done.
+
+use std::sync::Arc;
+
+use amps_core::error::ErrorCode;
+use amps_core::process::{Verdict, judge};
+use amps_engine::ops::regrant_lease::regrant_lease;
+use amps_engine::process;
+use amps_engine::spool;
+use amps_proto::fault::Fault;
+use amps_proto::request::Request;
+
+use crate::daemon::Daemon;
+use crate::dispatch;
+
+/// Hears what was spooled, takes open leases over, and sees to every capture that is owed.
+pub(crate) async fn recover(daemon: &Arc<Daemon>) -> Result<(), Fault> {
+    deliver_spool(daemon).await;
+    for (session, run) in daemon.store(|ledger| ledger.open_runs()).await? {
+        let id = session.session_id;
+        let owner = run.lease.owner();
+        let now = daemon.clock.now();
+        let verdict = judge(&owner, &daemon.place, process::sight(owner.pid));
+        let (session, run) = match verdict {
+            Verdict::Dead(_) => (session, run),
+            Verdict::Alive { .. } | Verdict::Unknown => {
+                daemon
+                    .store(move |ledger| regrant_lease(ledger, id, now))
+                    .await?
+            }
+        };
+        daemon.leases.hold(daemon, &session, &run, false);
+    }
+    for (session, _) in daemon.store(|ledger| ledger.owing_runs()).await? {
+        daemon.captures.see_to(daemon, session.session_id);
+    }
+    Ok(())
+}
+
+/// Hears the facts that launchers spooled while no daemon could be reached. A file stays until
+/// all of it has been heard; a line that is not a fact is passed over and logged.
+pub(crate) async fn deliver_spool(daemon: &Arc<Daemon>) {
+    let spooled = match spool::read(&daemon.home.spool()) {
+        Ok(spooled) => spooled,
+        Err(error) => {
+            tracing::warn!(error = %crate::log::chain(&error), "the spool cannot be read");
+            return;
+        }
+    };
+    for file in spooled {
+        let mut heard = true;
+        for line in &file.lines {
+            match serde_json::from_str::<Request>(line) {
+                Ok(request) => heard &= hear(daemon, request).await,
+                Err(error) => tracing::warn!(%error, path = %file.path.display(), "no fact"),
+            }
+        }
+        if heard && let Err(error) = spool::discard(&file) {
+            tracing::warn!(error = %crate::log::chain(&error), "delivered facts stay");
+        }
+    }
+}
+
+/// Returns whether the fact need not be told again.
+async fn hear(daemon: &Arc<Daemon>, request: Request) -> bool {
+    match Box::pin(dispatch::late(daemon, request)).await {
+        Ok(_) => true,
+        Err(fault) => {
+            tracing::warn!(%fault, "a late fact was refused");
+            !matches!(
+                fault.code,
+                ErrorCode::DiskFull | ErrorCode::StoreFailed | ErrorCode::Internal
+            )
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Finding the daemon of a home, and starting one when there is none.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use amps_engine::exec::{ExecError, start_in_background};
+use amps_engine::files::{FileError, Lock};
+use amps_engine::home::Home;
+use amps_proto::client::{Client, ClientError};
+use amps_proto::request::Request;
+use amps_proto::version::Hello;
+use rustix::event::{PollFd, Timespec, poll};
+
+use crate::socket;
+
+/// Between looks for a socket that is about to appear.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// What a look for the daemon found.
+#[derive(Debug)]
+pub enum Probe {
+    /// It listens. Whether it understands us shows with its first answer.
+    Listening(UnixStream),
+    /// Nobody listens: there is no socket, or one that a dead daemon left.
+    Absent,
+    /// It cannot be told.
+    Unreachable(io::Error),
+}
+
+/// Starts a daemon on demand.
+#[derive(Debug)]
+pub struct Starter<'a> {
+    /// Whose daemon.
+    pub home: &'a Home,
+    /// This program.
+    pub program: PathBuf,
+    /// The variables that the daemon is given.
+    pub variables: Vec<(OsString, OsString)>,
+    /// How long to wait for it.
+    pub deadline: Duration,
+}
+
+/// There is no daemon to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The home cannot be used.
+    #[error(transparent)]
+    Home(#[from] FileError),
+    /// The program could not be started.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// It ended before it listened.
+    #[error("the daemon ended at once; its log is {}", log.display())]
+    Ended {
+        /// The log.
+        log: PathBuf,
+    },
+    /// It did not listen in time.
+    #[error("the daemon did not listen within {} ms", deadline.as_millis())]
+    Slow {
+        /// How long it was waited for.
+        deadline: Duration,
+    },
+    /// The socket cannot be reached.
+    #[error("the socket of the daemon cannot be reached")]
+    Socket(#[from] io::Error),
+    /// Another version serves the home and does not stop.
+    #[error("the daemon is version {} and does not stop for this one", .0.version)]
+    Foreign(Hello),
+}
+
+/// Looks for the daemon of a home.
+pub fn probe(home: &Home) -> Probe {
+    match socket::connect(&home.socket()) {
+        Ok(stream) => Probe::Listening(stream),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) =>
+        {
+            Probe::Absent
+        }
+        Err(error) => Probe::Unreachable(error),
+    }
+}
+
+impl Starter<'_> {
+    /// Connects to the daemon, starting one if there is none.
+    pub fn connect_or_start(&self) -> Result<UnixStream, StartError> {
+        match probe(self.home) {
+            Probe::Listening(stream) => Ok(stream),
+            Probe::Unreachable(error) => Err(error.into()),
+            Probe::Absent => self.start(),
+        }
+    }
+
+    /// Asks a daemon of another version to end, and starts this one in its place.
+    pub fn replace(&self, foreign: Hello) -> Result<UnixStream, StartError> {
+        let until = Instant::now() + self.deadline;
+        if let Probe::Listening(stream) = probe(self.home) {
+            let mut client = Client::new(stream, std::process::id()).map_err(io_error)?;
+            client.tell(Request::Stop).map_err(io_error)?;
+        }
+        while Instant::now() < until {
+            if let Probe::Absent = probe(self.home) {
+                return self.start();
+            }
+            pause(LOOK);
+        }
+        Err(StartError::Foreign(foreign))
+    }
+
+    /// Starts a daemon under the start lock, so that many launchers at once start one, and waits
+    /// until it listens.
+    fn start(&self) -> Result<UnixStream, StartError> {
+        self.home.create()?;
+        let until = Instant::now() + self.deadline;
+        let mut started: Option<(Lock, Child)> = None;
+        loop {
+            match probe(self.home) {
+                Probe::Listening(stream) => return Ok(stream),
+                Probe::Unreachable(error) => return Err(error.into()),
+                Probe::Absent => {}
+            }
+            if Instant::now() >= until {
+                return Err(StartError::Slow {
+                    deadline: self.deadline,
+                });
+            }
+            match &mut started {
+                None => started = self.spawn_once()?,
+                Some((_, child)) => {
+                    if child.try_wait().is_ok_and(|status| status.is_some()) {
+                        // It may have found another daemon just started; one more look tells.
+                        if let Probe::Listening(stream) = probe(self.home) {
+                            return Ok(stream);
+                        }
+                        return Err(StartError::Ended {
+                            log: self.home.log(),
+                        });
+                    }
+                }
+            }
+            pause(LOOK);
+        }
+    }
+
+    /// Spawns the daemon if nobody else is doing so.
+    fn spawn_once(&self) -> Result<Option<(Lock, Child)>, StartError> {
+        let Some(lock) = Lock::try_take(&self.home.start_lock())? else {
+            return Ok(None);
+        };
+        crate::log::rotate(&self.home.log());
+        let arguments = ["daemon", "run", "--detached"];
+        let child =
+            start_in_background(&self.program, &arguments, &self.variables, &self.home.log())?;
+        Ok(Some((lock, child)))
+    }
+}
+
+fn io_error(error: ClientError) -> io::Error {
+    io::Error::other(error)
+}
+
+/// Waits between two looks at something that tells nobody when it changes.
+fn pause(time: Duration) {
+    let wait = Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(time.subsec_nanos()),
+    };
+    let nothing: &mut [PollFd<'_>] = &mut [];
+    // An interrupted wait is only a shorter one.
+    poll(nothing, Some(&wait)).ok();
+}

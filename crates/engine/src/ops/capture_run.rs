@@ -1,0 +1,358 @@
+//! Takes the snapshots of a run and stores what they show.
+//!
+//! Each capture is in halves: the work with git runs beside the store and may take long; what it
+//! found is then stored in one transaction. A half that was done before a crash is done again
+//! with the same result.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use amps_core::capture::{CaptureLimits, CaptureState, Failure, Side, retry_delay};
+use amps_core::changeset::Changeset;
+use amps_core::event::Fact;
+use amps_core::id::{ChangesetId, ProjectId, SessionId};
+use amps_core::path::RawPath;
+use amps_core::process::ProcessIdentity;
+use amps_core::run::Run;
+use amps_core::snapshot::{Oid, Snapshot, Workspace};
+use amps_core::time::Moment;
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use uuid::Uuid;
+
+use crate::capture::{self, CaptureError, Comparison, Cutoff};
+use crate::git::{Environment, Git};
+use crate::ledger::{Ledger, LedgerError, ProjectSighting, StoredPatch, Transition};
+use crate::testing::point;
+
+/// What every capture needs.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// The git program.
+    pub program: PathBuf,
+    /// The variables that git is given in every repository.
+    pub environment: Environment,
+    /// Where our own repositories lie, for folders that are in none.
+    pub folders: PathBuf,
+    /// Limits.
+    pub limits: CaptureLimits,
+}
+
+/// What the look before the agent found.
+#[derive(Clone, Debug)]
+pub struct BaseTaken {
+    /// Where the files live.
+    pub workspace: Workspace,
+    /// The state before the agent.
+    pub snapshot: Snapshot,
+    /// The commits without a parent that HEAD descends from.
+    pub root_commits: Vec<Oid>,
+}
+
+/// What the look after the agent found.
+#[derive(Clone, Debug)]
+pub struct EndTaken {
+    /// The state after the agent.
+    pub snapshot: Snapshot,
+    /// The difference from the state before, unless there is none.
+    pub difference: Option<(Changeset, StoredPatch)>,
+}
+
+impl Tools {
+    fn git(&self, variables: &BTreeMap<String, String>) -> Git {
+        let mut environment = self.environment.clone();
+        let passed = variables
+            .iter()
+            .map(|(name, value)| (OsString::from(name), value.into()));
+        environment.passed.extend(passed);
+        Git::new(self.program.clone(), environment)
+    }
+}
+
+/// Takes the base snapshot. `frozen` is called as soon as the agent can no longer change what
+/// will be recorded.
+pub fn take_base(
+    tools: &Tools,
+    run: &Run,
+    cutoff: &Cutoff,
+    frozen: impl FnOnce(),
+) -> Result<BaseTaken, CaptureError> {
+    let git = tools.git(&run.git_environment);
+    let cwd = Path::new(OsStr::from_bytes(run.cwd.as_bytes()));
+    let workspace = capture::discover(&git, cwd, &tools.folders)?;
+    let name = reference(run.session_id, "base");
+    let snapshot = take(
+        tools,
+        (&git, &workspace),
+        (Side::Base, &name),
+        cutoff,
+        || {
+            point("base-frozen");
+            frozen();
+        },
+    )?;
+    point("base-kept");
+    let root_commits = capture::root_commits(&git, &workspace)?;
+    Ok(BaseTaken {
+        workspace,
+        snapshot,
+        root_commits,
+    })
+}
+
+/// Takes the end snapshot and compares it with the base. `frozen` is called as soon as nothing
+/// that is done from then on can change what will be recorded.
+///
+/// Returns `None` when the run has no base to compare with.
+pub fn take_end(
+    tools: &Tools,
+    run: &Run,
+    cutoff: &Cutoff,
+    frozen: impl FnOnce(),
+) -> Result<Option<EndTaken>, CaptureError> {
+    let (Some(workspace), Some(base)) = (&run.workspace, &run.base) else {
+        return Ok(None);
+    };
+    let git = tools.git(&run.git_environment);
+    let name = reference(run.session_id, "end");
+    let snapshot = take(tools, (&git, workspace), (Side::End, &name), cutoff, || {
+        point("end-frozen");
+        frozen();
+    })?;
+    point("end-kept");
+    let difference = difference(tools, (&git, workspace), run, (base, &snapshot))?;
+    Ok(Some(EndTaken {
+        snapshot,
+        difference,
+    }))
+}
+
+/// Takes what survivors changed after the end snapshot.
+pub fn take_amendment(
+    tools: &Tools,
+    run: &Run,
+    cutoff: &Cutoff,
+) -> Result<Option<EndTaken>, CaptureError> {
+    let (Some(workspace), Some(end)) = (&run.workspace, &run.end) else {
+        return Ok(None);
+    };
+    let git = tools.git(&run.git_environment);
+    let name = reference(run.session_id, "amendment");
+    let snapshot = take(tools, (&git, workspace), (Side::End, &name), cutoff, || {})?;
+    let mut difference = difference(tools, (&git, workspace), run, (end, &snapshot))?;
+    if let Some((changeset, _)) = &mut difference {
+        changeset.amendment = true;
+    }
+    Ok(Some(EndTaken {
+        snapshot,
+        difference,
+    }))
+}
+
+/// Freezes and keeps one side. A reference that a capture before a crash left behind was nearer
+/// to the instant than a new look: it stands.
+fn take(
+    tools: &Tools,
+    (git, workspace): (&Git, &Workspace),
+    (side, name): (Side, &str),
+    cutoff: &Cutoff,
+    frozen: impl FnOnce(),
+) -> Result<Snapshot, CaptureError> {
+    let state = capture::freeze(git, workspace, side, cutoff, &tools.limits)?;
+    frozen();
+    match capture::keep(git, workspace, &state, name, None) {
+        Err(CaptureError::Taken { name, holds }) => {
+            let instant = cutoff.instant().unwrap_or(state.taken_at());
+            capture::adopt(git, workspace, &name, instant)?
+                .ok_or(CaptureError::Taken { name, holds })
+        }
+        kept => kept,
+    }
+}
+
+fn difference(
+    tools: &Tools,
+    (git, workspace): (&Git, &Workspace),
+    run: &Run,
+    (before, after): (&Snapshot, &Snapshot),
+) -> Result<Option<(Changeset, StoredPatch)>, CaptureError> {
+    let comparison = Comparison {
+        base: before,
+        end: after,
+        started_at: run.launched_at.unwrap_or(run.opened_at).at,
+        changeset_id: ChangesetId::new(Uuid::new_v4()),
+        run_id: run.run_id,
+    };
+    let changeset = capture::compare(git, workspace, &comparison)?;
+    if changeset.files.is_empty() && changeset.commits.is_empty() && !changeset.partial {
+        return Ok(None);
+    }
+    let patch = capture::patch(git, workspace, before, after, tools.limits.max_patch_size)?;
+    let zlib = compressed(&patch.bytes);
+    Ok(Some((
+        changeset,
+        StoredPatch {
+            zlib,
+            truncated: patch.truncated,
+        },
+    )))
+}
+
+fn compressed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    encoder
+        .write_all(bytes)
+        .and_then(|()| encoder.finish())
+        .expect("writing into memory never fails")
+}
+
+/// Returns the reference that keeps one snapshot of a session.
+pub fn reference(session: SessionId, which: &str) -> String {
+    format!("refs/amps/sessions/{session}/{which}")
+}
+
+/// Stores what the look before the agent found, and marks runs that overlap in the same tree.
+pub fn store_base(
+    ledger: &mut dyn Ledger,
+    id: SessionId,
+    taken: BaseTaken,
+    now: Moment,
+) -> Result<(), LedgerError> {
+    let (mut session, mut run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
+    let sighting = ProjectSighting {
+        fresh_id: ProjectId::new(Uuid::new_v4()),
+        common_dir: taken.workspace.common_dir.clone(),
+        root_commits: taken.root_commits,
+        at: now.at,
+    };
+    let is_gone = |folder: &RawPath| {
+        // A folder that cannot be looked at is unknown, not gone.
+        Path::new(OsStr::from_bytes(folder.as_bytes()))
+            .try_exists()
+            .is_ok_and(|exists| !exists)
+    };
+    session.project_id = Some(ledger.project(&sighting, &is_gone)?);
+    session.project_root = Some(taken.workspace.root.clone());
+    let mut others = ledger.runs_in(&taken.workspace.root, run.opened_at.at)?;
+    others.retain(|other| *other != id);
+    let fact = Fact::BaseCaptured {
+        tree: taken.snapshot.tree.clone(),
+        uncertain: taken.snapshot.uncertain.len(),
+    };
+    run.workspace = Some(taken.workspace);
+    run.base = Some(taken.snapshot);
+    run.capture.base = CaptureState::Done;
+    run.capture.attempts = 0;
+    run.capture.reason = None;
+    let mut transition = Transition::new(&session, &run, vec![fact], now);
+    transition.overlaps = &others;
+    ledger.advance(&transition)
+}
+
+/// Stores what the look after the agent found, and the processes that outlived it.
+pub fn store_end(
+    ledger: &mut dyn Ledger,
+    id: SessionId,
+    taken: Option<EndTaken>,
+    survivors: Vec<ProcessIdentity>,
+    now: Moment,
+) -> Result<(), LedgerError> {
+    let (session, mut run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
+    let Some(EndTaken {
+        snapshot,
+        difference,
+    }) = taken
+    else {
+        run.capture.end = CaptureState::GivenUp;
+        return ledger.advance(&Transition::new(&session, &run, Vec::new(), now));
+    };
+    let changeset_id = difference
+        .as_ref()
+        .map(|(changeset, _)| changeset.changeset_id);
+    let mut facts = vec![Fact::EndCaptured {
+        tree: snapshot.tree.clone(),
+        changeset_id,
+    }];
+    if !survivors.is_empty() {
+        let pids = survivors.iter().map(|process| process.pid).collect();
+        facts.push(Fact::SurvivorsFound { pids });
+    }
+    run.end = Some(snapshot);
+    run.capture.end = CaptureState::Done;
+    run.capture.attempts = 0;
+    run.capture.reason = None;
+    run.changeset_id = changeset_id;
+    run.survivors = survivors;
+    let mut transition = Transition::new(&session, &run, facts, now);
+    if let Some((changeset, patch)) = &difference {
+        transition.changeset = Some(changeset);
+        transition.patch = Some(patch);
+    }
+    ledger.advance(&transition)
+}
+
+/// Stores what survivors changed, once they are gone.
+pub fn store_amendment(
+    ledger: &mut dyn Ledger,
+    id: SessionId,
+    taken: Option<EndTaken>,
+    now: Moment,
+) -> Result<(), LedgerError> {
+    let (session, mut run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
+    run.survivors.clear();
+    let difference = taken.and_then(|taken| taken.difference);
+    let changeset_id = difference
+        .as_ref()
+        .map(|(changeset, _)| changeset.changeset_id);
+    let fact = Fact::SurvivorsGone { changeset_id };
+    let mut transition = Transition::new(&session, &run, vec![fact], now);
+    if let Some((changeset, patch)) = &difference {
+        transition.changeset = Some(changeset);
+        transition.patch = Some(patch);
+    }
+    ledger.advance(&transition)
+}
+
+/// Stores that a capture failed. Returns how long to wait before trying again; `None` when it is
+/// given up.
+pub fn store_failure(
+    ledger: &mut dyn Ledger,
+    id: SessionId,
+    (failure, reason): (Failure, String),
+    now: Moment,
+) -> Result<Option<std::time::Duration>, LedgerError> {
+    let (session, mut run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
+    run.capture.attempts += 1;
+    let delay = retry_delay(run.capture.attempts, failure);
+    let state = if delay.is_some() {
+        CaptureState::Owed
+    } else {
+        CaptureState::GivenUp
+    };
+    if state == CaptureState::GivenUp {
+        run.survivors.clear();
+        for part in [&mut run.capture.base, &mut run.capture.end] {
+            if *part == CaptureState::Owed {
+                *part = CaptureState::GivenUp;
+            }
+        }
+    }
+    let told_before = run.capture.reason.as_ref() == Some(&reason);
+    run.capture.reason = Some(reason.clone());
+    let fact = Fact::CaptureFailed {
+        attempts: run.capture.attempts,
+        reason,
+        state,
+    };
+    // The same failure again and again is one line of history, not a hundred.
+    let facts = if told_before && state == CaptureState::Owed {
+        Vec::new()
+    } else {
+        vec![fact]
+    };
+    ledger.advance(&Transition::new(&session, &run, facts, now))?;
+    Ok(delay)
+}
