@@ -232,7 +232,7 @@ pub(crate) async fn exit_of(process: &ProcessIdentity) -> Option<EvidenceKind> {
         reason = "an OwnedFd keeps the promise that the unsafe replacement asks for"
     )]
     let handle = AsyncFd::with_interest(handle, Interest::READABLE).ok()?;
-    handle.readable().await.ok()?;
+    drop(handle.readable().await.ok()?);
     Some(EvidenceKind::PidfdExit)
 }
 

@@ -8,12 +8,11 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use amps_engine::exec::{ExecError, start_in_background};
-use amps_engine::files::{FileError, Lock};
+use amps_engine::files::{FileError, Lock, pause};
 use amps_engine::home::Home;
 use amps_proto::client::{Client, ClientError};
 use amps_proto::request::Request;
 use amps_proto::version::Hello;
-use rustix::event::{PollFd, Timespec, poll};
 
 use crate::socket;
 
@@ -165,15 +164,4 @@ impl Starter<'_> {
 
 fn io_error(error: ClientError) -> io::Error {
     io::Error::other(error)
-}
-
-/// Waits between two looks at something that tells nobody when it changes.
-fn pause(time: Duration) {
-    let wait = Timespec {
-        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(time.subsec_nanos()),
-    };
-    let nothing: &mut [PollFd<'_>] = &mut [];
-    // An interrupted wait is only a shorter one.
-    poll(nothing, Some(&wait)).ok();
 }

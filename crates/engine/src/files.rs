@@ -146,3 +146,26 @@ fn open_lock(path: &Path) -> Result<File, FileError> {
         .open(path)
         .map_err(|source| FileError::new("open", path, source))
 }
+
+/// Waits until nobody holds the lock, at most `limit`. Returns whether it is free.
+pub fn wait_for_lock(path: &Path, limit: std::time::Duration) -> bool {
+    let until = std::time::Instant::now() + limit;
+    while lock_state(path) == LockState::Held {
+        if std::time::Instant::now() >= until {
+            return false;
+        }
+        pause(std::time::Duration::from_millis(2));
+    }
+    true
+}
+
+/// Waits between two looks at something that tells nobody when it changes.
+pub fn pause(time: std::time::Duration) {
+    let wait = rustix::event::Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(time.subsec_nanos()),
+    };
+    let nothing: &mut [rustix::event::PollFd<'_>] = &mut [];
+    // An interrupted wait is only a shorter one.
+    rustix::event::poll(nothing, Some(&wait)).ok();
+}

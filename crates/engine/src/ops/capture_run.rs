@@ -152,6 +152,37 @@ pub fn take_amendment(
     }))
 }
 
+/// A run that no store knows yet.
+#[derive(Clone, Debug)]
+pub struct Alone {
+    /// Its session.
+    pub session_id: SessionId,
+    /// The folder in which the agent is started.
+    pub cwd: RawPath,
+    /// Variables that tell git where the repository is.
+    pub git_environment: BTreeMap<String, String>,
+}
+
+/// Takes one snapshot of a run that no store knows yet, under the reference where its capture
+/// will find it once the facts have been delivered.
+pub fn take_alone(
+    tools: &Tools,
+    alone: &Alone,
+    side: Side,
+    cutoff: &Cutoff,
+    frozen: impl FnOnce(),
+) -> Result<Snapshot, CaptureError> {
+    let git = tools.git(&alone.git_environment);
+    let cwd = Path::new(OsStr::from_bytes(alone.cwd.as_bytes()));
+    let workspace = capture::discover(&git, cwd, &tools.folders)?;
+    let which = match side {
+        Side::Base => "base",
+        Side::End => "end",
+    };
+    let name = reference(alone.session_id, which);
+    take(tools, (&git, &workspace), (side, &name), cutoff, frozen)
+}
+
 /// Freezes and keeps one side. A reference that a capture before a crash left behind was nearer
 /// to the instant than a new look: it stands.
 fn take(

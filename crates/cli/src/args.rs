@@ -1,0 +1,309 @@
+//! The command line. Help, completions, man pages and the reference all come from here.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// A system of record for coding agents.
+///
+/// Put `amps` in front of an agent's command line. The agent notices nothing; afterwards there is
+/// a record of who asked what, how it ended and what changed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "amps",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    allow_external_subcommands = true,
+    after_help = "Any other word is an agent: `amps claude --resume` runs `claude --resume` under \
+                  a session. `amps run -- CMD` does so whatever the word."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) launch: LaunchOptions,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What is noted of a session when it is launched.
+#[derive(Debug, Default, Args)]
+pub(crate) struct LaunchOptions {
+    /// Call the session this
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Add a note to the session
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    /// Add a word to find the session by; may be repeated
+    #[arg(long = "tag", value_name = "WORD")]
+    pub(crate) tags: Vec<String>,
+    /// Note a record that the agent was given as context; may be repeated
+    #[arg(long = "context", value_name = "ID")]
+    pub(crate) context_ids: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a command under a session, whatever its name
+    Run(RunArgs),
+    /// Manage a session that is bound to this shell
+    #[command(subcommand)]
+    Session(SessionCommand),
+    /// List sessions, the newest first
+    List(ListArgs),
+    /// Show everything about one session
+    Show(ShowArgs),
+    /// Show what a session changed
+    Diff(DiffArgs),
+    /// Show the history of a session, event by event
+    Log(LogArgs),
+    /// Explain how a session ended and what proved it, or what an error code means
+    Explain(ExplainArgs),
+    /// Bring files back as they were before or after a session
+    Restore(RestoreArgs),
+    /// Add a note to a session
+    Note(NoteArgs),
+    /// Manage the daemon
+    #[command(subcommand)]
+    Daemon(DaemonCommand),
+    /// Print shell completions
+    Completions(CompletionsArgs),
+    /// Write the man pages
+    Man(ManArgs),
+    /// An agent and its arguments
+    #[command(external_subcommand)]
+    Agent(Vec<OsString>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) launch: LaunchOptions,
+    /// The command and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD"
+    )]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionCommand {
+    /// Open a session that lasts until `session end` or until this shell ends
+    Start(SessionStartArgs),
+    /// End the session of this shell
+    End(SessionEndArgs),
+    /// Show the session of this shell
+    Status(JsonArgs),
+    /// List sessions, the newest first
+    List(ListArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SessionStartArgs {
+    /// The agent that will be run
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<String>,
+    #[command(flatten)]
+    pub(crate) launch: LaunchOptions,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SessionEndArgs {
+    /// How the work ended
+    #[arg(long, value_enum, default_value_t = EndStatus::Completed)]
+    pub(crate) status: EndStatus,
+    /// Add a note to the session
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+/// What a person may declare when ending a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EndStatus {
+    /// The work is done
+    Completed,
+    /// The work was given up
+    Aborted,
+}
+
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct JsonArgs {
+    /// Print one JSON value and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only sessions of this status; may be repeated
+    #[arg(long, value_name = "STATUS", value_parser = ["created", "active", "completed", "aborted", "disconnected"])]
+    pub(crate) status: Vec<String>,
+    /// Only sessions whose owner vanished
+    #[arg(long, conflicts_with = "status")]
+    pub(crate) disconnected: bool,
+    /// Only sessions of this project: its folder, the folder's name, or `.` for this one
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) project: Option<String>,
+    /// Only sessions of this agent
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<String>,
+    /// Only sessions with this tag
+    #[arg(long, value_name = "WORD")]
+    pub(crate) tag: Option<String>,
+    /// Only sessions since then: `2h`, `7d`, `2026-01-31`, or a full time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// The most changed lines first
+    #[arg(long)]
+    pub(crate) impact: bool,
+    /// At most this many; 0 for all
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 50)]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// An id, the beginning of one, a name, or `@` for the newest, `@2` for the one before
+    #[arg(default_value = "@", value_name = "SESSION")]
+    pub(crate) session: String,
+    /// Do not wait for a capture that is under way
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// An id, the beginning of one, a name, or `@` for the newest, `@2` for the one before
+    #[arg(default_value = "@", value_name = "SESSION")]
+    pub(crate) session: String,
+    /// Only these paths, relative to the top of the working tree
+    #[arg(last = true, value_name = "PATH")]
+    pub(crate) paths: Vec<OsString>,
+    /// Show only how much changed in each file
+    #[arg(long, conflicts_with = "name_only")]
+    pub(crate) stat: bool,
+    /// Show only the names of changed files
+    #[arg(long)]
+    pub(crate) name_only: bool,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// An id, the beginning of one, a name, or `@` for the newest, `@2` for the one before
+    #[arg(default_value = "@", value_name = "SESSION")]
+    pub(crate) session: String,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// A session as for `show`, or an error code such as `E010`
+    #[arg(default_value = "@", value_name = "SESSION|CODE")]
+    pub(crate) subject: String,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// An id, the beginning of one, a name, or `@` for the newest, `@2` for the one before
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+    /// The files or folders to bring back, relative to the top of the working tree; all if none
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Which state to bring back
+    #[arg(long, value_enum, default_value_t = Moment::Before, value_name = "STATE")]
+    pub(crate) from: Moment,
+    /// Only show what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Overwrite newer work too; it is kept in a snapshot first
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+/// The two states that every session keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Moment {
+    /// Before the agent started
+    Before,
+    /// After the agent ended
+    After,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NoteArgs {
+    /// An id, the beginning of one, a name, or `@` for the newest, `@2` for the one before
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+    /// The note; read from standard input when it is `-` or missing
+    #[arg(value_name = "TEXT")]
+    pub(crate) text: Vec<String>,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DaemonCommand {
+    /// Start the daemon unless it is running
+    Start,
+    /// Stop the daemon; sessions go on and deliver to the next one
+    Stop,
+    /// Stop the daemon and start the installed version
+    Restart,
+    /// Show how the daemon is
+    Status(JsonArgs),
+    /// Be the daemon, in the foreground
+    Run(DaemonRunArgs),
+    /// Let the service manager start the daemon at login
+    Install(DaemonInstallArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DaemonRunArgs {
+    /// Leave the terminal and session of the starter
+    #[arg(long)]
+    pub(crate) detached: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DaemonInstallArgs {
+    /// Only print what would be written
+    #[arg(long)]
+    pub(crate) print: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The folder to write into
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub(crate) out: PathBuf,
+}

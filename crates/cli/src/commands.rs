@@ -1,0 +1,37 @@
+//! One file per command.
+
+mod completions;
+mod daemon;
+mod diff;
+mod explain;
+mod list;
+mod log;
+mod man;
+mod note;
+mod restore;
+mod session;
+mod show;
+
+use crate::Outcome;
+use crate::args::{Cli, Command};
+use crate::context::Context;
+use crate::launch;
+
+/// Does what the command line asks.
+pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
+    match cli.command {
+        Command::Agent(command) => launch::launch(context, cli.launch, command),
+        Command::Run(args) => launch::launch(context, args.launch.over(cli.launch), args.command),
+        Command::Completions(args) => completions::run(&args),
+        Command::Daemon(command) => daemon::run(context, &command),
+        Command::Diff(args) => diff::run(context, &args),
+        Command::Explain(args) => explain::run(context, &args),
+        Command::List(args) => list::run(context, &args),
+        Command::Log(args) => log::run(context, &args),
+        Command::Man(args) => man::run(&args),
+        Command::Note(args) => note::run(context, args),
+        Command::Restore(args) => restore::run(context, &args),
+        Command::Session(command) => session::run(context, command),
+        Command::Show(args) => show::run(context, &args),
+    }
+}

@@ -1,0 +1,19 @@
+//! `amps man`: the man pages, one for each command.
+
+use std::process::ExitCode;
+
+use amps_core::error::ErrorCode;
+use clap::CommandFactory as _;
+
+use crate::Outcome;
+use crate::args::{Cli, ManArgs};
+use crate::error::Failure;
+use crate::output;
+
+/// Writes the man pages into a folder.
+pub(crate) fn run(args: &ManArgs) -> Outcome {
+    let failed = |error: std::io::Error| Failure::of(ErrorCode::FileFailed, &error);
+    clap_mangen::generate_to(Cli::command(), &args.out).map_err(failed)?;
+    output::say(&format!("man pages written to {}", args.out.display()));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,6 @@
+//! x
+use crate::Outcome;
+use crate::context::Context;
+pub(crate) fn run(_: &Context, _: &crate::args::RestoreArgs) -> Outcome {
+    Ok(std::process::ExitCode::SUCCESS)
+}

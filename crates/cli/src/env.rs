@@ -1,0 +1,189 @@
+//! The only reader of the environment. Every variable that amps knows is in [`NAMES`].
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use amps_core::environment::ALLOWED;
+use amps_engine::config::VARIABLES;
+
+/// Moves the home.
+pub(crate) const CONFIG_DIR: &str = "AMPSM_CONFIG_DIR";
+/// How much the daemon logs.
+pub(crate) const LOG_LEVEL: &str = "AMPSM_LOG_LEVEL";
+
+/// The variables that tell git where the repository is.
+const GIT: [&str; 4] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_COMMON_DIR",
+    "GIT_CEILING_DIRECTORIES",
+];
+
+/// What a daemon is given of its starter's environment: nothing that could hold a secret.
+const DAEMON: [&str; 12] = [
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_EXEC_PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LOGNAME",
+    "PATH",
+    "TMPDIR",
+    "USER",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+];
+
+/// The variables that amps reads, with what each does; the reference is made of this.
+pub(crate) const NAMES: [(&str, &str); 9] = [
+    (CONFIG_DIR, "the home, instead of `~/.ampsm`"),
+    (
+        LOG_LEVEL,
+        "how much the daemon logs: error, warn, info, debug, trace",
+    ),
+    (
+        "AMPSM_DB_PATH",
+        "the database, instead of `sessions.db` in the home",
+    ),
+    ("AMPSM_LEASE_TTL", "overrides `lease.ttl`"),
+    ("AMPSM_CAPTURE_HOLD", "overrides `capture.hold`"),
+    ("AMPSM_CAPTURE_EXIT_HOLD", "overrides `capture.exit_hold`"),
+    (
+        "AMPSM_CAPTURE_MAX_FILE_SIZE",
+        "overrides `capture.max_file_size`",
+    ),
+    (
+        "AMPSM_CAPTURE_MAX_FOLDER_FILES",
+        "overrides `capture.max_folder_files`",
+    ),
+    (
+        "AMPSM_CAPTURE_MAX_PATCH_SIZE",
+        "overrides `capture.max_patch_size`",
+    ),
+];
+
+/// The environment of this process, read once.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    variables: BTreeMap<OsString, OsString>,
+}
+
+impl Environment {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this file is the reader of the environment"
+    )]
+    pub(crate) fn read() -> Self {
+        Self {
+            variables: std::env::vars_os().collect(),
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.os(name)?.to_str().map(str::to_owned)
+    }
+
+    fn os(&self, name: &str) -> Option<&OsStr> {
+        self.variables
+            .get(OsStr::new(name))
+            .map(OsString::as_os_str)
+            .filter(|v| !v.is_empty())
+    }
+
+    /// Returns the folder of the home, if the environment tells one.
+    pub(crate) fn home(&self) -> Option<PathBuf> {
+        if let Some(folder) = self.os(CONFIG_DIR) {
+            return Some(PathBuf::from(folder));
+        }
+        self.user_home().map(|home| home.join(".ampsm"))
+    }
+
+    /// Returns the person's home folder.
+    pub(crate) fn user_home(&self) -> Option<PathBuf> {
+        self.os("HOME").map(PathBuf::from)
+    }
+
+    /// Returns the folder for a person's own configuration of other programs.
+    pub(crate) fn xdg_config_home(&self) -> Option<PathBuf> {
+        self.os("XDG_CONFIG_HOME").map(PathBuf::from)
+    }
+
+    /// Returns where programs are looked for.
+    pub(crate) fn path(&self) -> OsString {
+        self.os("PATH")
+            .map_or_else(|| OsString::from("/usr/bin:/bin"), OsStr::to_owned)
+    }
+
+    /// Returns how much the daemon logs.
+    pub(crate) fn log_level(&self) -> Option<String> {
+        self.text(LOG_LEVEL)
+    }
+
+    /// Returns the variables that override the configuration.
+    pub(crate) fn overrides(&self) -> BTreeMap<String, String> {
+        VARIABLES
+            .iter()
+            .filter_map(|(name, _)| Some(((*name).to_owned(), self.text(name)?)))
+            .collect()
+    }
+
+    /// Returns the variables that a record may keep.
+    pub(crate) fn allowed(&self) -> BTreeMap<String, String> {
+        ALLOWED
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), self.text(name)?)))
+            .collect()
+    }
+
+    /// Returns the variables that tell git where the repository is.
+    pub(crate) fn git(&self) -> BTreeMap<String, String> {
+        GIT.iter()
+            .filter_map(|name| Some(((*name).to_owned(), self.text(name)?)))
+            .collect()
+    }
+
+    /// Returns the variables that select git's own configuration.
+    pub(crate) fn git_configuration(&self) -> Vec<(OsString, OsString)> {
+        ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_EXEC_PATH"]
+            .iter()
+            .filter_map(|name| Some((OsString::from(name), self.os(name)?.to_owned())))
+            .collect()
+    }
+
+    /// Returns what a daemon is started with.
+    pub(crate) fn for_daemon(&self) -> Vec<(OsString, OsString)> {
+        let ours = self.variables.iter().filter(|(name, _)| {
+            name.to_str().is_some_and(|name| {
+                name.starts_with("AMPSM_") && name != amps_engine::process::SESSION_VARIABLE
+                    || DAEMON.contains(&name)
+            })
+        });
+        ours.map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
+    /// Returns the clocks: the machine's, or those that a test has set.
+    pub(crate) fn clock(&self) -> amps_engine::clock::Clock {
+        amps_engine::clock::Clock {
+            #[cfg(feature = "testing")]
+            offsets: self.os("AMPSM_TEST_CLOCK").map(PathBuf::from),
+        }
+    }
+}
+
+/// Returns the command line.
+pub(crate) fn arguments() -> Vec<OsString> {
+    std::env::args_os().collect()
+}
+
+/// Returns this program's own file.
+pub(crate) fn own_program() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"))
+}
+
+/// Returns the folder that this process works in, as far as it can be told.
+pub(crate) fn current_folder() -> Option<PathBuf> {
+    std::env::current_dir().ok()
+}

@@ -1,0 +1,56 @@
+//! The one place where an error becomes text and an exit code.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use amps_core::error::ErrorCode;
+use amps_proto::exit_code;
+use amps_proto::fault::Fault;
+
+use crate::output;
+
+/// Why a command ends without having done its work.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It could not be done.
+    Fault(Box<Fault>),
+    /// The reader of our output has left.
+    BrokenPipe,
+    /// The agent could not be launched; what happened has been said.
+    Launch(u8),
+}
+
+impl Failure {
+    /// Makes a failure of an error and its causes.
+    pub(crate) fn of(code: ErrorCode, error: &dyn Error) -> Self {
+        Fault::of(code, error).into()
+    }
+
+    /// Shows the failure and returns its exit code.
+    pub(crate) fn report(self) -> ExitCode {
+        match self {
+            Self::BrokenPipe => ExitCode::from(128 + 13),
+            Self::Launch(code) => ExitCode::from(code),
+            Self::Fault(fault) => {
+                let code = exit_code::of(fault.code);
+                output::complain(&fault);
+                ExitCode::from(code)
+            }
+        }
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(Box::new(fault))
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self::BrokenPipe;
+        }
+        Self::of(ErrorCode::FileFailed, &error)
+    }
+}

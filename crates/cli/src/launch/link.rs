@@ -1,0 +1,315 @@
+//! The launcher's side of a session: facts told to the daemon, told again after it was lost, or
+//! spooled when there is none. Nothing here may keep the agent from running.
+
+use std::time::{Duration, Instant};
+
+use amps_core::facts::{EndFacts, OpenFacts, StartFacts};
+use amps_core::id::SessionId;
+use amps_core::session::Ending;
+use amps_core::time::Moment;
+use amps_daemon::{Probe, probe};
+use amps_engine::files::{self, Lock};
+use amps_engine::home::Home;
+use amps_engine::testing::point;
+use amps_proto::client::{Client, ClientError};
+use amps_proto::codec;
+use amps_proto::request::Request;
+use amps_proto::response::Response;
+
+use super::local::Local;
+use crate::connect;
+use crate::context::Context;
+use crate::output;
+
+/// How long the launch may wait for a daemon that has to be started.
+const START: Duration = Duration::from_secs(3);
+
+/// How long the launch may wait for an answer; the daemon itself holds it for much less.
+const OPEN: Duration = Duration::from_secs(2);
+
+/// How long a sign of life may wait for its answer.
+const BEAT_ANSWER: Duration = Duration::from_millis(500);
+
+/// How long the prompt may wait for the last answer.
+const END: Duration = Duration::from_secs(2);
+
+/// Between two tries to find a daemon again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The connection of one launch with the record.
+pub(super) struct Link<'a> {
+    context: &'a Context,
+    /// `None` when this process could not even be named: then nothing is recorded.
+    record: Option<Record>,
+}
+
+struct Record {
+    home: Home,
+    open: OpenFacts,
+    started: Option<StartFacts>,
+    client: Option<Client>,
+    generation: u64,
+    beat: Duration,
+    /// Facts that are in the spool.
+    spooled: usize,
+    /// Captures by this process, when there is no daemon.
+    local: Option<Local>,
+    /// Keeps the kernel lock of the lease for as long as this process lives.
+    _lock: Option<Lock>,
+}
+
+impl<'a> Link<'a> {
+    /// Opens the session. Whatever fails is said once, before the agent starts.
+    pub(super) fn open(context: &'a Context, facts: Option<OpenFacts>) -> Self {
+        let record = match (facts, context.home()) {
+            (Some(open), Ok(home)) => Some(Record::open(context, home, open)),
+            (Some(_), Err(failure)) => {
+                failure.report();
+                output::say("amps: this run is not recorded");
+                None
+            }
+            (None, _) => {
+                output::say("amps: /proc cannot be read; this run is not recorded");
+                None
+            }
+        };
+        Self { context, record }
+    }
+
+    /// Returns the session, if there is one.
+    pub(super) fn session_id(&self) -> Option<SessionId> {
+        self.record.as_ref().map(|record| record.open.session_id)
+    }
+
+    /// Tells that the agent has been started.
+    pub(super) fn started(&mut self, facts: StartFacts) {
+        let Some(record) = &mut self.record else {
+            return;
+        };
+        record.started = Some(facts.clone());
+        record.tell_or_spool(Request::Started(facts));
+    }
+
+    /// Gives a sign of life and returns when the next one is due.
+    pub(super) fn beat(&mut self) -> Instant {
+        let Some(record) = &mut self.record else {
+            return Instant::now() + Duration::from_secs(3_600);
+        };
+        let at = self.context.clock.now();
+        Instant::now() + record.renew(at)
+    }
+
+    /// Tells how the session ended. Without a daemon the end is captured here and spooled.
+    pub(super) fn end(&mut self, ending: Ending, at: Moment, detail: String) {
+        let Some(mut record) = self.record.take() else {
+            return;
+        };
+        let session_id = record.open.session_id;
+        let facts = EndFacts {
+            session_id,
+            ending,
+            at,
+            detail,
+        };
+        if record.client.is_none() && record.local.is_none() {
+            record.reconnect_or_start(self.context);
+        }
+        if record.deliver(&Request::End(facts.clone()), END) {
+            return;
+        }
+        record.spool(&Request::End(facts));
+        if let Some(mut local) = record.local.take().or_else(|| Local::new(self.context)) {
+            local.end(&record.open, record.started.as_ref(), at);
+        }
+        if record.spooled == 0 {
+            output::say("amps: this run could not be recorded: no daemon and no spool");
+        }
+    }
+}
+
+impl Record {
+    fn open(context: &Context, home: Home, open: OpenFacts) -> Self {
+        let lock = take_lock(&home, &open);
+        point("before-open");
+        let mut record = Self {
+            home,
+            open,
+            started: None,
+            client: None,
+            generation: 1,
+            beat: RETRY,
+            spooled: 0,
+            local: None,
+            _lock: lock,
+        };
+        let outcome = record.find_daemon(context);
+        if let Err(reason) = outcome {
+            record.open_alone(context, &reason);
+        }
+        point("after-open");
+        record
+    }
+
+    /// Opens the session with the daemon, starting one if need be. A daemon of another version is
+    /// asked to make room.
+    fn find_daemon(&mut self, context: &Context) -> Result<(), String> {
+        let home = self.home.clone();
+        let starter = connect::starter(context, &home, START);
+        let stream = starter
+            .connect_or_start()
+            .map_err(|error| error.to_string())?;
+        let stream = match self.greet(stream, OPEN) {
+            Err(ClientError::Foreign(foreign)) => starter
+                .replace(foreign)
+                .map_err(|error| error.to_string())?,
+            greeted => return greeted.map_err(|error| error.to_string()),
+        };
+        self.greet(stream, OPEN).map_err(|error| error.to_string())
+    }
+
+    /// There is no daemon: the facts go into the spool and this process takes the base.
+    fn open_alone(&mut self, context: &Context, reason: &str) {
+        let facts = Request::Open(Box::new(self.open.clone()));
+        self.spool(&facts);
+        let whence = if self.spooled > 0 {
+            "facts are kept and delivered later"
+        } else {
+            "and its home cannot be written: this run may go unrecorded"
+        };
+        output::say(&format!("amps: no daemon ({reason}); {whence}"));
+        self.local = Local::new(context);
+        if let Some(local) = &mut self.local {
+            local.begin(&self.open);
+        }
+    }
+
+    /// Opens the session with a daemon that listens; told before, it is told again.
+    fn greet(
+        &mut self,
+        stream: std::os::unix::net::UnixStream,
+        deadline: Duration,
+    ) -> Result<(), ClientError> {
+        let mut client = Client::new(stream, std::process::id())?;
+        let answer = client.call(Request::Open(Box::new(self.open.clone())), deadline)?;
+        if let Response::Opened {
+            generation, beat, ..
+        } = answer
+        {
+            self.generation = generation;
+            self.beat = beat;
+        }
+        if let Some(started) = &self.started {
+            client.tell(Request::Started(started.clone()))?;
+        }
+        self.client = Some(client);
+        Ok(())
+    }
+
+    fn reconnect(&mut self) {
+        if let Probe::Listening(stream) = probe(&self.home) {
+            // Refused or lost again: the next beat tries again.
+            drop(self.greet(stream, BEAT_ANSWER));
+        }
+    }
+
+    fn reconnect_or_start(&mut self, context: &Context) {
+        let home = self.home.clone();
+        if let Ok(stream) = connect::starter(context, &home, START).connect_or_start() {
+            drop(self.greet(stream, END));
+        }
+    }
+
+    /// Renews the lease and returns how long until the next time.
+    fn renew(&mut self, at: Moment) -> Duration {
+        let request = Request::Renew {
+            session_id: self.open.session_id,
+            lease_id: self.open.lease_id,
+            generation: self.generation,
+            at,
+        };
+        let Some(client) = &mut self.client else {
+            if self.local.is_none() {
+                self.reconnect();
+            }
+            return if self.client.is_some() {
+                self.beat
+            } else {
+                RETRY.max(self.beat)
+            };
+        };
+        match client.call(request, BEAT_ANSWER) {
+            // Refused, the lease is lost; the session's own history tells why.
+            Ok(_) | Err(ClientError::Fault(_)) => self.beat,
+            Err(ClientError::Codec(_) | ClientError::Foreign(_)) => {
+                self.client = None;
+                RETRY
+            }
+        }
+    }
+
+    fn tell_or_spool(&mut self, request: Request) {
+        let told = self
+            .client
+            .as_mut()
+            .is_some_and(|client| client.tell(request.clone()).is_ok());
+        if !told {
+            self.client = None;
+            if self.spooled > 0 {
+                self.spool(&request);
+            }
+        }
+    }
+
+    /// Tells a fact and waits for the answer. Returns whether it was heard.
+    fn deliver(&mut self, request: &Request, deadline: Duration) -> bool {
+        for _ in 0..2 {
+            if self.client.is_none() {
+                self.reconnect();
+            }
+            let Some(client) = &mut self.client else {
+                return false;
+            };
+            match client.call(request.clone(), deadline) {
+                Ok(_) => return true,
+                Err(ClientError::Fault(_) | ClientError::Foreign(_)) => return false,
+                Err(ClientError::Codec(_)) => self.client = None,
+            }
+        }
+        false
+    }
+
+    /// Keeps a fact for the next daemon, and every fact before it: a file in the spool tells the
+    /// whole story.
+    fn spool(&mut self, request: &Request) {
+        let mut story = Vec::new();
+        if self.spooled == 0 {
+            story.push(Request::Open(Box::new(self.open.clone())));
+            story.extend(self.started.clone().map(Request::Started));
+        }
+        if !story.contains(request) {
+            story.push(request.clone());
+        }
+        let path = self.home.spool_of(self.open.session_id);
+        drop(files::create_private_folder(&self.home.spool()));
+        for fact in story {
+            let line = String::from_utf8_lossy(&codec::encode(&fact)).into_owned();
+            match files::append_line(&path, line.trim_end()) {
+                Ok(()) => self.spooled += 1,
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Takes the lock that tells everybody on this host that this process lives. Its folder is made
+/// when it is missing; a home that cannot be written leaves the lease without a lock.
+fn take_lock(home: &Home, open: &OpenFacts) -> Option<Lock> {
+    let path = home.lease_lock(open.lease_id);
+    Lock::try_take(&path)
+        .or_else(|_| {
+            home.create()?;
+            Lock::try_take(&path)
+        })
+        .ok()
+        .flatten()
+}

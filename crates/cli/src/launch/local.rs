@@ -1,0 +1,81 @@
+//! Captures by the launcher itself, for a run that no daemon hears of yet.
+//!
+//! The snapshots are kept under the references that the daemon will look for, so that delivering
+//! the facts later finds them.
+
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+
+use amps_core::capture::Side;
+use amps_core::facts::{OpenFacts, StartFacts};
+use amps_core::time::Moment;
+use amps_engine::capture::Cutoff;
+use amps_engine::clock::Clock;
+use amps_engine::ops::capture_run::{Alone, Tools, take_alone};
+
+use crate::context::Context;
+
+/// Takes the snapshots of one run.
+pub(super) struct Local {
+    tools: Tools,
+    clock: Clock,
+    base: Option<JoinHandle<()>>,
+}
+
+impl Local {
+    /// Returns `None` when the configuration cannot be read.
+    pub(super) fn new(context: &Context) -> Option<Self> {
+        let tools = context.capture_tools().ok()?;
+        Some(Self {
+            tools,
+            clock: context.clock.clone(),
+            base: None,
+        })
+    }
+
+    /// Takes the base; holds up the launch no longer than the daemon would.
+    pub(super) fn begin(&mut self, open: &OpenFacts) {
+        let cutoff = Cutoff::open(self.clock.now());
+        let (frozen, wait) = mpsc::channel();
+        let work = (self.tools.clone(), alone(open), cutoff.clone());
+        self.base = Some(thread::spawn(move || {
+            let (tools, alone, cutoff) = work;
+            let tell = || frozen.send(()).unwrap_or_default();
+            // What fails here is done by the daemon, dated by the launch.
+            drop(take_alone(&tools, &alone, Side::Base, &cutoff, tell));
+        }));
+        drop(wait.recv_timeout(self.tools.limits.hold));
+        cutoff.set(self.clock.now());
+    }
+
+    /// Takes the end, after the base.
+    pub(super) fn end(&mut self, open: &OpenFacts, started: Option<&StartFacts>, at: Moment) {
+        if let Some(base) = self.base.take() {
+            drop(base.join());
+        } else if let Some(started) = started {
+            let launched = Cutoff::passed(started.launched_at);
+            drop(take_alone(
+                &self.tools,
+                &alone(open),
+                Side::Base,
+                &launched,
+                || {},
+            ));
+        }
+        drop(take_alone(
+            &self.tools,
+            &alone(open),
+            Side::End,
+            &Cutoff::passed(at),
+            || {},
+        ));
+    }
+}
+
+fn alone(open: &OpenFacts) -> Alone {
+    Alone {
+        session_id: open.session_id,
+        cwd: open.cwd.clone(),
+        git_environment: open.git_environment.clone(),
+    }
+}

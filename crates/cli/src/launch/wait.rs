@@ -1,0 +1,173 @@
+//! Waiting for the agent: its exit, its stops, the signals in between and the beats of the lease.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use amps_core::exit::Exit;
+use amps_core::process::{Activity, Sighting};
+use amps_engine::process;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpgid, getpgrp, kill_process, waitid};
+use rustix::termios::{isatty, tcgetattr};
+use signal_hook::consts::signal as number;
+
+use super::signals::{self, Arrived, Sender, Signals};
+
+/// After the launcher was continued, how long the agent may take to be continued by the same
+/// signal to the group before it is continued by us.
+const CONTINUED_TOGETHER: Duration = Duration::from_millis(50);
+
+/// Waits for one agent.
+pub(super) struct Waiter {
+    child: Pid,
+    signals: Signals,
+    /// Whether standard input, output or error was a terminal at the start.
+    had_terminal: bool,
+    /// Signals of the keyboard that reached this process together with the agent.
+    from_keyboard: Vec<i32>,
+    /// When to look whether the agent is still stopped although we were continued.
+    look_at: Option<Instant>,
+}
+
+/// What was seen of the agent's end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Observed {
+    /// How it ended.
+    pub(super) exit: Exit,
+    /// Whether the terminal had vanished by then.
+    pub(super) hung_up: bool,
+    /// Whether it ended by a signal of the keyboard that this process got too.
+    pub(super) killed_here: bool,
+}
+
+impl Waiter {
+    pub(super) fn new(child: u32, signals: Signals) -> io::Result<Self> {
+        let child = i32::try_from(child).ok().and_then(Pid::from_raw);
+        let child = child.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Ok(Self {
+            child,
+            signals,
+            had_terminal: standard_streams().iter().any(isatty),
+            from_keyboard: Vec::new(),
+            look_at: None,
+        })
+    }
+
+    /// Waits until the agent has ended. `beat` gives a sign of life and returns when the next one
+    /// is due.
+    pub(super) fn wait(mut self, mut beat: impl FnMut() -> Instant) -> io::Result<Observed> {
+        let mut next_beat = beat();
+        loop {
+            if let Some(exit) = self.look()? {
+                let signal = exit.signal().unwrap_or_default();
+                return Ok(Observed {
+                    exit,
+                    hung_up: self.had_terminal && is_hung_up(),
+                    killed_here: self.from_keyboard.contains(&signal),
+                });
+            }
+            let now = Instant::now();
+            if now >= next_beat {
+                next_beat = beat();
+            }
+            if self.look_at.is_some_and(|at| now >= at) {
+                self.look_at = None;
+                self.continue_if_stopped();
+            }
+            let until = self.look_at.map_or(next_beat, |at| at.min(next_beat));
+            self.sleep(until.saturating_duration_since(now))?;
+            for arrived in self.signals.take() {
+                self.hear(arrived);
+            }
+        }
+    }
+
+    fn sleep(&self, time: Duration) -> io::Result<()> {
+        let timeout = Timespec {
+            tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(time.subsec_nanos()),
+        };
+        let mut sources = [PollFd::from_borrowed_fd(
+            self.signals.as_fd(),
+            PollFlags::IN,
+        )];
+        match poll(&mut sources, Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Asks the kernel for news of the agent; mirrors its stops.
+    fn look(&mut self) -> io::Result<Option<Exit>> {
+        loop {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+            let status = match waitid(WaitId::Pid(self.child), options) {
+                Ok(Some(status)) => status,
+                Ok(None) => return Ok(None),
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if status.stopped() {
+                // The shell sees its job stopped only now that the agent has stopped.
+                signals::stop_here();
+                self.look_at = Some(Instant::now() + CONTINUED_TOGETHER);
+                continue;
+            }
+            let exit = match (status.exit_status(), status.terminating_signal()) {
+                (Some(code), _) => Exit::Code(code),
+                (None, Some(signal)) => Exit::Signal(signal),
+                (None, None) => continue,
+            };
+            return Ok(Some(exit));
+        }
+    }
+
+    /// Passes on what was meant for the agent. What the terminal sends, and what the agent itself
+    /// or another process of the group sends to the group, the agent has already.
+    fn hear(&mut self, Arrived { signal, from }: Arrived) {
+        match (signal, from) {
+            (number::SIGCHLD, _) => {}
+            (number::SIGCONT, _) => self.look_at = Some(Instant::now() + CONTINUED_TOGETHER),
+            (signal, Sender::Kernel) => self.from_keyboard.push(signal),
+            (_, Sender::Process(sender)) if sender.is_some_and(|pid| self.is_of_group(pid)) => {}
+            (signal, Sender::Process(_)) => {
+                if let Some(signal) = Signal::from_named_raw(signal) {
+                    // It may have ended meanwhile.
+                    kill_process(self.child, signal).ok();
+                }
+            }
+        }
+    }
+
+    fn is_of_group(&self, sender: Pid) -> bool {
+        sender == self.child || getpgid(Some(sender)).is_ok_and(|group| group == getpgrp())
+    }
+
+    fn continue_if_stopped(&self) {
+        let pid = u32::try_from(self.child.as_raw_nonzero().get()).unwrap_or_default();
+        if let Sighting::Present {
+            activity: Activity::Stopped,
+            ..
+        } = process::sight(pid)
+        {
+            kill_process(self.child, Signal::CONT).ok();
+        }
+    }
+}
+
+fn standard_streams() -> [BorrowedFd<'static>; 3] {
+    [
+        rustix::stdio::stdin(),
+        rustix::stdio::stdout(),
+        rustix::stdio::stderr(),
+    ]
+}
+
+/// A terminal whose other side is gone answers with an input/output error, termios(3).
+fn is_hung_up() -> bool {
+    standard_streams()
+        .iter()
+        .any(|stream| matches!(tcgetattr(stream), Err(Errno::IO)))
+}
