@@ -116,12 +116,12 @@ impl Cmd {
         self.start().wait(deadline)
     }
 
-    /// Starts it with pipes as stdout and stderr.
+    /// Starts it with pipes as stdout and stderr, in a session without a terminal. A program that
+    /// cannot be found ends with code 127.
     #[track_caller]
     pub fn start(self) -> Running {
-        let mut command = Command::new(&self.program);
-        command.args(&self.args);
-        self.furnish(&mut command);
+        // Away from the terminal of whoever runs the tests.
+        let mut command = self.led_by("--without-terminal");
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.stdin(if self.input.is_some() {
             Stdio::piped()
@@ -157,18 +157,13 @@ impl Cmd {
         Terminal::spawn(self, options)
     }
 
-    /// Returns the command that makes a process lead a terminal and then become this command.
-    pub(crate) fn leading_terminal(&self) -> Command {
+    /// Returns the command that makes a process lead a session and then become this command.
+    pub(crate) fn led_by(&self, mode: &str) -> Command {
         let mut command = Command::new(fake_agent::path());
-        command.arg("--lead-terminal");
-        command.arg(&self.program).args(&self.args);
-        self.furnish(&mut command);
-        command
-    }
-
-    fn furnish(&self, command: &mut Command) {
+        command.arg(mode).arg(&self.program).args(&self.args);
         command.env_clear().current_dir(&self.folder);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
     }
 }
 

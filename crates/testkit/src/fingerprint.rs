@@ -30,7 +30,8 @@ struct Entry {
 impl Fingerprint {
     #[track_caller]
     pub(crate) fn of(worktree: &Path) -> Self {
-        let mut entries = BTreeMap::new();
+        let metadata = fs::metadata(worktree).unwrap();
+        let mut entries = BTreeMap::from([(PathBuf::from("."), Entry::of(worktree, &metadata))]);
         walk(worktree, Path::new(""), &mut entries);
         let git = worktree.join(".git");
         if let Some(own) = linked(&git) {
@@ -82,6 +83,14 @@ impl std::fmt::Debug for Fingerprint {
 }
 
 impl Entry {
+    fn of(path: &Path, metadata: &fs::Metadata) -> Self {
+        Self {
+            mode: metadata.mode(),
+            modified: Some((metadata.mtime(), metadata.mtime_nsec())),
+            bytes: content(path, metadata),
+        }
+    }
+
     fn compare(&self, path: &Path, after: &Self) -> String {
         let mut line = format!("changed: {}", path.display());
         let mut add = |what: std::fmt::Arguments<'_>| line.write_fmt(what).unwrap();
@@ -131,12 +140,7 @@ fn walk(folder: &Path, shown: &Path, entries: &mut BTreeMap<PathBuf, Entry>) {
         if shown == Path::new(".git") && metadata.is_dir() {
             continue;
         }
-        let entry = Entry {
-            mode: metadata.mode(),
-            modified: Some((metadata.mtime(), metadata.mtime_nsec())),
-            bytes: content(&path, &metadata),
-        };
-        entries.insert(shown.clone(), entry);
+        entries.insert(shown.clone(), Entry::of(&path, &metadata));
         if metadata.is_dir() {
             walk(&path, &shown, entries);
         }

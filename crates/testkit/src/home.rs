@@ -152,7 +152,8 @@ impl Home {
         let program = self.bin_dir().join(name);
         fs::write(program.with_extension("script"), lines.join("\n")).unwrap();
         if !program.exists() && fs::hard_link(fake_agent::path(), &program).is_err() {
-            fs::copy(fake_agent::path(), &program).unwrap();
+            let copy = self.command("cp", [fake_agent::path(), &program]);
+            drop(copy.run().ok());
         }
         program
     }
@@ -160,8 +161,11 @@ impl Home {
     /// Installs a shell script into the folder that comes first in `PATH`.
     pub fn install_script(&self, name: &str, text: &str) -> PathBuf {
         let program = self.bin_dir().join(name);
-        fs::write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        // Written by another process: while this one has it open for writing, so has for a moment
+        // every child that another test starts, and a program that is open cannot be started.
+        let write = ["-c", "cat > \"$0\" && chmod 755 \"$0\""];
+        let write = self.command("sh", write).arg(&program);
+        drop(write.stdin(format!("#!/bin/sh\n{text}\n")).run().ok());
         program
     }
 
@@ -224,7 +228,12 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         self.stop_daemon();
-        wait::within(GRACE, || self.processes().is_empty().then_some(()));
+        let grace = if std::thread::panicking() {
+            Duration::ZERO
+        } else {
+            GRACE
+        };
+        wait::within(grace, || self.processes().is_empty().then_some(()));
         let names: Vec<(i32, String)> = (self.processes().iter())
             .map(|stat| (stat.pid, process::command_line(stat.pid)))
             .collect();

@@ -72,6 +72,15 @@ impl Shell {
         String::from_utf8_lossy(&output).replace("\r\n", "\n")
     }
 
+    /// Waits until a job has the terminal and returns its process group.
+    #[track_caller]
+    pub fn wait_job(&mut self) -> i32 {
+        let shell = self.terminal.pid();
+        crate::wait::until("a job in front", crate::PATIENCE, || {
+            Some(self.terminal.front()).filter(|front| *front != shell)
+        })
+    }
+
     /// Types Ctrl-Z and waits for the prompt.
     #[track_caller]
     pub fn suspend(&mut self) -> String {

@@ -13,13 +13,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use amps_core::exit::Exit;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::io::Errno;
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcgetattr, tcgetpgrp, tcsetwinsize};
 
 use crate::command::{Cmd, exit_of};
 use crate::process;
-use crate::wait::PATIENCE;
+use crate::wait::{PATIENCE, left_until, within};
 use reader::Reader;
 
 /// How long a program may take to end when its terminal is closed at the end of a test.
@@ -76,8 +79,9 @@ impl Terminal {
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         tcsetwinsize(&master, winsize(options.rows, options.cols)).unwrap();
+        fcntl_setfl(&master, OFlags::RDWR | OFlags::NONBLOCK).unwrap();
         let slave = ioctl_tiocgptpeer(&master, flags).unwrap();
-        let mut leader = command.leading_terminal();
+        let mut leader = command.led_by("--lead-terminal");
         leader.stdin(Stdio::from(slave.try_clone().unwrap()));
         leader.stdout(Stdio::from(slave.try_clone().unwrap()));
         leader.stderr(Stdio::from(slave));
@@ -110,9 +114,24 @@ impl Terminal {
             let written = rustix::io::retry_on_intr(|| rustix::io::write(self.master(), bytes));
             match written {
                 Ok(length) => bytes = &bytes[length..],
+                Err(Errno::AGAIN) => self.wait_for_room(),
                 Err(error) => panic!("nothing can be typed: {error}\n{}", self.state()),
             }
         }
+    }
+
+    /// Waits until more can be typed. A program that does not read lets its terminal fill up.
+    #[track_caller]
+    fn wait_for_room(&self) {
+        let end = Instant::now() + PATIENCE;
+        let master = self.master();
+        let mut fds = [PollFd::new(&master, PollFlags::OUT)];
+        let ready = rustix::io::retry_on_intr(|| poll(&mut fds, Some(&left_until(end))));
+        assert!(
+            ready.is_ok_and(|count| count > 0),
+            "waited {PATIENCE:?} for room to type\n{}",
+            self.state()
+        );
     }
 
     /// Changes the size; the kernel tells the group in front by SIGWINCH.
@@ -240,7 +259,9 @@ impl Terminal {
     pub fn wait_exit(&mut self, deadline: Duration) -> Exit {
         self.end_within(deadline);
         let exit = self.expect(self.exit, "the end of the program", deadline);
-        self.reader.wait(LAST_BYTES, |seen| seen.over.then_some(()));
+        if self.master.is_some() {
+            self.reader.wait(LAST_BYTES, |seen| seen.over.then_some(()));
+        }
         exit
     }
 
@@ -301,7 +322,7 @@ impl Drop for Terminal {
         // The rest of the session was told by SIGHUP, too, and had as much time.
         let of_session = |stat: &process::Stat| stat.session == leader;
         let root = self.command.root.clone();
-        crate::wait::within(GRACE.saturating_sub(start.elapsed()), || {
+        within(GRACE.saturating_sub(start.elapsed()), || {
             let mut left = process::of_home(&root).into_iter();
             (!left.any(|stat| of_session(&stat))).then_some(())
         });

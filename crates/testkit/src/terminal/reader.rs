@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::Errno;
 use vt100::Parser;
 
 use super::TerminalOptions;
@@ -131,8 +132,12 @@ fn read(master: &OwnedFd, stop: &OwnedFd, shared: &Shared) {
         if !fds[0].revents().is_empty() {
             return;
         }
-        // On Linux the hang-up of the other end reads as EIO.
-        let length = rustix::io::read(master, &mut buffer).unwrap_or(0);
+        let length = match rustix::io::read(master, &mut buffer) {
+            Ok(length) => length,
+            Err(Errno::AGAIN | Errno::INTR) => continue,
+            // On Linux the hang-up of the other end reads as EIO.
+            Err(_) => 0,
+        };
         let reply = take(shared, &buffer[..length]);
         // Nothing can be typed into a terminal that nobody reads, and nobody asks there.
         rustix::io::write(master, &reply).ok();

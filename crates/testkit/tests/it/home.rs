@@ -126,3 +126,14 @@ fn a_running_command_is_ended_when_it_is_dropped() {
     drop(running);
     assert!(!process::is_alive(pid));
 }
+
+#[test]
+fn commands_do_not_see_the_terminal_of_whoever_runs_the_tests() {
+    let home = Home::new();
+    let running = home.fake_agent(["hang"]).start();
+    let stat = wait::until("its own session", PATIENCE, || {
+        process::stat(running.pid()).filter(|stat| stat.session == stat.pid)
+    });
+    assert_eq!(stat.terminal, 0);
+    drop(home.command("no-such-program", [""; 0]).run().code(127));
+}

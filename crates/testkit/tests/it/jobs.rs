@@ -23,7 +23,7 @@ fn a_job_is_suspended_and_brought_back() {
     let bash = shell.terminal().pid();
     shell.terminal().send("one\n");
     shell.terminal().wait_for_bytes("one\r\none\r\n", PATIENCE);
-    let cat = shell.terminal().front();
+    let cat = shell.wait_job();
     assert_ne!(cat, bash);
     let output = shell.suspend();
     assert!(output.contains("Stopped"), "{output:?}");

@@ -211,3 +211,16 @@ fn an_unknown_program_is_told_apart() {
     let mut terminal = home.command("no-such-program", [""; 0]).terminal();
     assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(127));
 }
+
+#[test]
+fn what_is_typed_ahead_does_not_block_the_test() {
+    let home = Home::new();
+    let script = ["raw", "touch raw", "wait-for go", "read-until END typed"];
+    let mut terminal = home.fake_agent(script).terminal();
+    wait::for_file(&home.path("home/raw"), PATIENCE);
+    let typed = "x".repeat(3000) + "END";
+    terminal.send(&typed);
+    std::fs::write(home.path("home/go"), "").unwrap();
+    wait::for_text(&home.path("home/typed"), &typed, PATIENCE);
+    assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(0));
+}

@@ -8,25 +8,29 @@
 use amps_testkit::vt100::Screen;
 use amps_testkit::{Exit, Home, PATIENCE, wait};
 
+/// Whether vim has finished drawing: it hides the cursor while it draws.
+fn at_rest(screen: &Screen, col: u16) -> bool {
+    screen.cursor_position() == (0, col) && !screen.hide_cursor()
+}
+
 fn edit(home: &Home, name: &str) -> Vec<u8> {
     let folder = home.folder(name);
     let words = ["-N", "-u", "NONE", "-i", "NONE", "-n", "note.txt"];
     let mut terminal = home.command("vim", words).cwd(&folder).terminal();
     terminal.wait_for_screen("an empty file", PATIENCE, |screen| {
-        screen.contents().contains("\"note.txt\" [New") && screen.cursor_position() == (0, 0)
+        screen.contents().contains("\"note.txt\" [New") && at_rest(screen, 0)
     });
     terminal.send("i");
-    terminal.wait_for_text("-- INSERT --");
-    for letter in ["h", "e", "l", "l", "o"] {
-        let (_, col) = terminal.screen(Screen::cursor_position);
+    terminal.wait_for_screen("insert mode", PATIENCE, |screen| {
+        screen.contents().contains("-- INSERT --") && at_rest(screen, 0)
+    });
+    for (letter, col) in ["h", "e", "l", "l", "o"].into_iter().zip(1..) {
         terminal.send(letter);
-        terminal.wait_for_screen("the letter", PATIENCE, |screen| {
-            screen.cursor_position() == (0, col + 1)
-        });
+        terminal.wait_for_screen(letter, PATIENCE, |screen| at_rest(screen, col));
     }
     terminal.send("\x1b");
     terminal.wait_for_screen("normal mode", PATIENCE, |screen| {
-        !screen.contents().contains("INSERT") && screen.cursor_position() == (0, 4)
+        !screen.contents().contains("INSERT") && at_rest(screen, 4)
     });
     terminal.send(":wq\r");
     assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(0));

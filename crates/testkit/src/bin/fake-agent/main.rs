@@ -1,9 +1,28 @@
 //! A program that does what a script says: the agent of the tests.
 //!
 //! `fake-agent LINE...` runs one verb per argument; an argument may hold several lines, and `@FILE`
-//! stands for the lines of a file. Installed under another name (`claude`), it leaves its arguments
+//! stands for the lines of a file. [`script`] says how a line is read. Installed under another name (`claude`), it leaves its arguments
 //! to the script and reads the script from `NAME.script` beside itself; only `--version` is answered. `--lead-terminal PROGRAM
-//! ARGS...` makes it the leader of the terminal on its stdin and then becomes PROGRAM.
+//! ARGS...` makes it the leader of the terminal on its stdin and then becomes PROGRAM;
+//! `--without-terminal` the same in a session that has none.
+//!
+//! | verbs | |
+//! |---|---|
+//! | `write FILE TEXT`, `append FILE TEXT`, `touch FILE`, `delete PATH`, `mkdir PATH`, `rename FROM TO`, `chmod OCTAL PATH`, `symlink TARGET LINK` | |
+//! | `wait-for FILE` | until it exists, at most a minute |
+//! | `chdir PATH`, `delete-cwd` | |
+//! | `record-args FILE`, `record-env FILE [NAME...]`, `record-cwd FILE`, `record-ids FILE` | what it was given; the file is complete when it appears |
+//! | `print TEXT`, `eprint TEXT`, `hex DIGITS`, `flood BYTES` | `print` adds a newline, `hex` does not |
+//! | `raw`, `cooked`, `altscreen`, `mouse`, `paste`, `kitty`, `cursor` `on\|off` | the first two without a word |
+//! | `query FILE [da1 osc10 osc11 kitty cpr]` | records what the terminal answers within two seconds each |
+//! | `read-until TEXT [FILE]` | reads stdin until it has said this |
+//! | `close-stdio` | lets go of stdin, stdout and stderr |
+//! | `ignore SIGNAL`, `trap SIGNAL FILE` | `trap` appends the name of the signal each time |
+//! | `winsize-on-winch FILE` | appends `ROWSxCOLS` at each SIGWINCH |
+//! | `kill-self SIGNAL`, `stop-self`, `hang`, `exit CODE` | |
+//! | `fork-child SCRIPT` | in our group, not waited for |
+//! | `setsid-child SCRIPT` | in its own session, nobody's child, stdio on the null device |
+//! | `run PROGRAM...`, `git ARGS...`, `exec PROGRAM...` | |
 //!
 //! It never lives longer than two minutes, so a test that fails leaves nothing behind for long.
 //! A line that fails ends it with code 99, an unknown line with 98.
@@ -41,7 +60,8 @@ fn main() -> ExitCode {
     signals::limit_lifetime(Duration::from_secs(120));
     let mut args = std::env::args_os().skip(1);
     match args.next().as_deref().and_then(|first| first.to_str()) {
-        Some("--lead-terminal") => return spawn::lead_terminal(args),
+        Some("--lead-terminal") => return spawn::lead(true, args),
+        Some("--without-terminal") => return spawn::lead(false, args),
         Some("--own-session") => {
             if let Err(error) = spawn::enter_own_session() {
                 return fail("--own-session", &error);

@@ -39,12 +39,19 @@ pub(crate) fn perform(line: &Line) -> Done {
     Ok(Next::Continue)
 }
 
-/// Makes this process the leader of a new session whose terminal is on stdin, and becomes PROGRAM.
-pub(crate) fn lead_terminal(mut words: impl Iterator<Item = OsString>) -> ExitCode {
+/// Makes this process the leader of a new session, whose terminal is the one on stdin if it is to
+/// have one, and becomes PROGRAM.
+pub(crate) fn lead(terminal: bool, mut words: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(program) = words.next() else {
         return ExitCode::from(2);
     };
-    let placed = setsid().and_then(|_| ioctl_tiocsctty(stdin()));
+    let placed = setsid().and_then(|_| {
+        if terminal {
+            ioctl_tiocsctty(stdin())
+        } else {
+            Ok(())
+        }
+    });
     let error = match placed {
         Ok(()) => Command::new(&program).args(words).exec(),
         Err(error) => error.into(),
