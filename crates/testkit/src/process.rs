@@ -106,6 +106,15 @@ pub fn wait_stopped(pid: i32, deadline: Duration) {
     });
 }
 
+/// Waits until a process waits for something itself. After its last output was seen this tells that
+/// it has come to read: some programs lose a signal that comes between the two.
+#[track_caller]
+pub fn wait_asleep(pid: i32, deadline: Duration) {
+    wait::until(format!("process {pid} to sleep"), deadline, || {
+        (stat(pid)?.state == 'S').then_some(())
+    });
+}
+
 /// Waits until a process, of whomever it is a child, has ended.
 #[track_caller]
 pub fn wait_gone(pid: i32, deadline: Duration) {
@@ -144,8 +153,9 @@ pub(crate) fn ended_within(handle: &OwnedFd, deadline: Duration) -> bool {
     }
 }
 
-/// Returns the living processes of a sealed home: those that carry its mark, work in its folder
-/// or run a program of it.
+/// Returns the living processes of a sealed home: those whose environment is of it, or that run a
+/// program that was installed into it. Working in its folder is not enough: so does the shell of
+/// a person who looks at a failed test.
 pub(crate) fn of_home(root: &Path) -> Vec<Stat> {
     let mut found = all();
     found.retain(|stat| !stat.has_ended() && belongs_to(stat.pid, root));
@@ -156,12 +166,18 @@ fn belongs_to(pid: i32, root: &Path) -> bool {
     if i64::from(pid) == i64::from(std::process::id()) {
         return false;
     }
-    let mark = [MARK.as_bytes(), b"=", root.as_os_str().as_bytes()].concat();
+    let root_text = root.as_os_str().as_bytes();
+    let marks = [
+        [MARK.as_bytes(), b"=", root_text].concat(),
+        // A daemon may keep only what it needs.
+        [b"AMPSM_CONFIG_DIR=", root_text, b"/h"].concat(),
+        [b"HOME=", root_text, b"/home"].concat(),
+    ];
     let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    let inside = |link: &str| {
-        fs::read_link(format!("/proc/{pid}/{link}")).is_ok_and(|path| path.starts_with(root))
-    };
-    environ.split(|byte| *byte == 0).any(|word| word == mark) || inside("cwd") || inside("exe")
+    let mut words = environ.split(|byte| *byte == 0);
+    let program = fs::read_link(format!("/proc/{pid}/exe"));
+    words.any(|word| marks.iter().any(|mark| mark == word))
+        || program.is_ok_and(|program| program.starts_with(root))
 }
 
 /// Ends the processes of a home by SIGKILL, and waits until they are gone.

@@ -137,3 +137,21 @@ fn commands_do_not_see_the_terminal_of_whoever_runs_the_tests() {
     assert_eq!(stat.terminal, 0);
     drop(home.command("no-such-program", [""; 0]).run().code(127));
 }
+
+#[test]
+fn a_process_with_little_environment_is_still_ours() {
+    let home = Home::new();
+    let config = format!("AMPSM_CONFIG_DIR={}", home.config_dir().display());
+    let words = ["-i", &config, "sleep", "100"];
+    let running = home.command("env", words).start();
+    wait::until("sleep", PATIENCE, || {
+        let mut found = home.processes().into_iter();
+        found.find(|stat| stat.pid == running.pid() && stat.name == "sleep")
+    });
+    let shell = home.fake_agent(["chdir .", "hang"]).env_remove("HOME");
+    let shell = shell
+        .env_remove("AMPS_TEST_HOME")
+        .env_remove("AMPSM_CONFIG_DIR")
+        .start();
+    assert!(home.processes().iter().all(|stat| stat.pid != shell.pid()));
+}

@@ -63,7 +63,9 @@ fn a_group_is_stopped_as_a_whole() {
         .filter(|stat| stat.group == group)
         .collect();
     assert_eq!(members.len(), 2);
-    assert!(members.iter().all(process::Stat::is_stopped), "{members:?}");
+    for member in members {
+        process::wait_stopped(member.pid, PATIENCE);
+    }
     std::fs::write(home.path("home/go"), "").unwrap();
     shell.line("fg");
     assert_eq!(shell.status(), 8);

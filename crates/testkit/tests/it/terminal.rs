@@ -81,8 +81,10 @@ fn less_draws_again_when_its_size_changes() {
     std::fs::write(home.path("home/text"), text.join("\n")).unwrap();
     let mut terminal = home.command("less", ["text"]).terminal();
     terminal.wait_for_screen("line 23 at the bottom", PATIENCE, |screen| {
-        screen.alternate_screen() && screen.contents().contains("line 23\n")
+        let text = screen.contents();
+        screen.alternate_screen() && text.contains("line 23\n") && text.ends_with("text")
     });
+    process::wait_asleep(terminal.pid(), PATIENCE);
     terminal.resize(11, 80);
     terminal.wait_for_screen("ten lines", PATIENCE, |screen| {
         let text = screen.contents();
