@@ -40,6 +40,7 @@ pub(crate) async fn recover(daemon: &Arc<Daemon>) -> Result<(), Fault> {
 /// Hears the facts that launchers spooled while no daemon could be reached. A file stays until
 /// all of it has been heard; a line that is not a fact is passed over and logged.
 pub(crate) async fn deliver_spool(daemon: &Arc<Daemon>) {
+    let _hearing = daemon.hearing.lock().await;
     let spooled = match spool::read(&daemon.home.spool()) {
         Ok(spooled) => spooled,
         Err(error) => {

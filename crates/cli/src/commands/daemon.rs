@@ -102,14 +102,14 @@ fn text(view: &DaemonView) -> String {
         ..
     } = view;
     let uptime = output::duration(view.uptime);
-    let mut text = format!(
+    let warnings: String = warnings
+        .iter()
+        .map(|warning| format!("warning   {warning}\n"))
+        .collect();
+    format!(
         "running since {uptime}: pid {pid}, version {version}\nhome      {home}\nsessions  {sessions}\n\
-         open      {leases}\nowed      {captures_owed}\n"
-    );
-    for warning in warnings {
-        text.push_str(&format!("warning   {warning}\n"));
-    }
-    text
+         open      {leases}\nowed      {captures_owed}\n{warnings}"
+    )
 }
 
 fn warn(view: &DaemonView) {
