@@ -158,7 +158,11 @@ pub fn start_in_background(
         path: program.to_owned(),
         source,
     };
-    let log = fs::OpenOptions::new().create(true).append(true).open(log);
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(log);
     let output = || -> Result<Stdio, ExecError> {
         Ok(match &log {
             Ok(file) => Stdio::from(File::try_clone(file).map_err(failed)?),

@@ -102,10 +102,10 @@ fn text(view: &DaemonView) -> String {
         ..
     } = view;
     let uptime = output::duration(view.uptime);
-    let warnings: String = warnings
+    let lines = warnings
         .iter()
-        .map(|warning| format!("warning   {warning}\n"))
-        .collect();
+        .map(|warning| format!("warning   {warning}\n"));
+    let warnings = lines.collect::<Vec<_>>().concat();
     format!(
         "running since {uptime}: pid {pid}, version {version}\nhome      {home}\nsessions  {sessions}\n\
          open      {leases}\nowed      {captures_owed}\n{warnings}"

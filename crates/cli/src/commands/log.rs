@@ -1,6 +1,11 @@
-//! x
-use crate::Outcome;
+//! `amps log`.
+use crate::args::LogArgs;
 use crate::context::Context;
-pub(crate) fn run(_: &Context, _: &crate::args::LogArgs) -> Outcome {
+use crate::{Outcome, connect, output};
+use amps_proto::request::Request;
+use amps_proto::response::Response;
+
+pub(crate) fn run(context: &Context, a: &LogArgs) -> Outcome {
+    if let Response::Events { events } = connect::ask(context, Request::Events{reference:a.session.clone()})? { output::print_json(&events)?; }
     Ok(std::process::ExitCode::SUCCESS)
 }
