@@ -12,7 +12,7 @@ use amps_core::snapshot::{Oid, Snapshot, Workspace};
 
 use super::CaptureError;
 use super::freeze::{Body, Data, Frozen};
-use super::look::native;
+use super::look::{is_missing, native};
 use crate::git::{Call, Git, GitError, Output, quote};
 
 /// Where references of ours live.
@@ -147,15 +147,17 @@ fn keep_commit(
     name: &str,
     replaces: Option<&Oid>,
 ) -> Result<(Oid, Oid), CaptureError> {
-    // To replace, the commit is made under a second name first: fast-import cannot be told what a
-    // reference must name before.
-    let made_under = match replaces {
-        None => name.to_owned(),
-        Some(_) => format!(
+    // Fast-import moves a reference forward without being asked, so one that may exist already is
+    // moved by itself, from what it is expected to name.
+    let is_new = replaces.is_none() && is_absent(workspace, name);
+    let made_under = if is_new {
+        name.to_owned()
+    } else {
+        format!(
             "{OURS}new/{}-{}",
             std::process::id(),
             name.replace('/', "-")
-        ),
+        )
     };
     let stream = stream(frozen, &made_under);
     let output = import(git, workspace, &stream)?;
@@ -164,13 +166,32 @@ fn keep_commit(
         tree,
         moved,
     } = read_import(workspace, output)?;
-    if let Some(old) = replaces {
-        move_ref(git, workspace, name, &commit, Some(old))?;
+    if !is_new {
+        let moved = move_ref(git, workspace, name, &commit, replaces);
         drop_ref(git, workspace, &made_under, &commit)?;
+        moved?;
     } else if let Err(error) = moved {
         accept_same(git, workspace, name, &commit, error)?;
     }
     Ok((commit, tree))
+}
+
+/// Returns whether a reference does not exist, where that can be told without asking git.
+fn is_absent(workspace: &Workspace, name: &str) -> bool {
+    let common_dir = native(&workspace.common_dir);
+    let packed = match fs::read(common_dir.join("packed-refs")) {
+        Ok(packed) => packed,
+        Err(error) if is_missing(&error) => Vec::new(),
+        Err(_) => return false,
+    };
+    let is_packed = || {
+        packed
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.ends_with(name.as_bytes()))
+    };
+    fs::symlink_metadata(common_dir.join(name)).is_err_and(|error| is_missing(&error))
+        && fs::symlink_metadata(common_dir.join("reftable")).is_err_and(|error| is_missing(&error))
+        && !is_packed()
 }
 
 fn drop_ref(git: &Git, workspace: &Workspace, name: &str, old: &Oid) -> Result<(), GitError> {

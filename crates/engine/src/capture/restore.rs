@@ -256,8 +256,9 @@ fn include(
     let mut wanted = Vec::new();
     for (path, thing) in newer {
         let may_be_kept = !left_out.contains(path) && !looks_like_credential(path.file_name());
+        let is_kept = may_be_kept && matches!(frozen.edits.get(path), Some(Some(_)));
         match thing.kind {
-            _ if frozen.edits.contains_key(path) => {}
+            _ if is_kept => {}
             Kind::File if may_be_kept && thing.size <= limits.max_file_size => {
                 wanted.push(Wanted {
                     path: path.clone(),

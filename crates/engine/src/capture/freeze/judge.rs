@@ -41,7 +41,7 @@ impl Judge<'_> {
             git,
             workspace,
             later_from,
-            cutoff.taken_at(),
+            cutoff.taken_at().at,
             head_now.as_ref(),
         )?;
         if head != head_now {
