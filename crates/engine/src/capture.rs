@@ -6,6 +6,7 @@
 //! brings paths back. Index, HEAD, stash, reflogs and files of the person are only read; only
 //! [`restore`] writes files, and never over newer work.
 
+mod bulk;
 mod commits;
 mod compare;
 mod cutoff;

@@ -369,6 +369,36 @@ fn many_files_are_stored_side_by_side_in_their_order() {
 }
 
 #[test]
+fn many_files_keep_their_filters_and_line_endings() {
+    let repo = Repo::new();
+    repo.write(
+        ".gitattributes",
+        "* text=auto\n*.up filter=upper\nodd*.up -filter\n",
+    );
+    repo.git(["config", "filter.upper.clean", "tr a-z A-Z"]);
+    let changeset = repo.run(|repo| {
+        for number in 0..40 {
+            repo.write(format!("{number}.up"), "word\n");
+            repo.write(format!("odd \n{number}.up"), "word\n");
+            repo.write(format!("{number}.txt"), "one\r\ntwo\r\n");
+            repo.write(format!("{number}.big"), format!("{number}").repeat(200_000));
+        }
+        repo.chmod("7.up", 0o755);
+    });
+    assert_eq!(changeset.files.len(), 160);
+    assert_eq!(
+        repo.git(["status", "--porcelain", "--untracked-files=no"]),
+        ""
+    );
+    repo.git(["add", "."]);
+    let tree = repo.git(["write-tree"]);
+    assert_eq!(repo.git(["rev-parse", "refs/amps/end^{tree}"]), tree);
+    assert_eq!(repo.git(["show", "refs/amps/end:7.up"]), "WORD");
+    assert_eq!(repo.git(["show", "refs/amps/end:odd \n7.up"]), "word");
+    assert_eq!(repo.git(["show", "refs/amps/end:7.txt"]), "one\ntwo");
+}
+
+#[test]
 fn a_patch_is_bounded_and_masked() {
     let repo = Repo::new();
     let base = repo.base();

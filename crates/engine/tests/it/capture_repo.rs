@@ -92,11 +92,16 @@ impl Repo {
     }
 
     pub(crate) fn engine_git(&self) -> Git {
+        self.engine_git_with("GIT_CONFIG_NOSYSTEM", "1")
+    }
+
+    pub(crate) fn engine_git_with(&self, name: &str, value: &str) -> Git {
         Git::find(Environment {
             path: Self::search_path(),
             home: Some(self.home.path().to_owned()),
             xdg_config_home: None,
             passed: vec![
+                (name.into(), value.into()),
                 ("GIT_CONFIG_NOSYSTEM".into(), "1".into()),
                 (
                     "GIT_CEILING_DIRECTORIES".into(),

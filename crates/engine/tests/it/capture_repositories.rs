@@ -227,6 +227,15 @@ fn a_repository_that_git_refuses_is_refused_with_its_words() {
 }
 
 #[test]
+fn a_repository_of_somebody_else_is_refused_with_the_words_of_git() {
+    let repo = Repo::new();
+    let git = repo.engine_git_with("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
+    let error = discover(&git, &repo.root, &repo.folders_dir()).unwrap_err();
+    assert_eq!(error.failure(), Failure::Permanent);
+    assert!(error.to_string().contains("dubious ownership"), "{error}");
+}
+
+#[test]
 fn worktrees_of_a_project_share_their_root_commits() {
     let repo = Repo::new();
     let roots = root_commits(&repo.engine_git(), &repo.workspace()).unwrap();
