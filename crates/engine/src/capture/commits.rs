@@ -50,6 +50,7 @@ pub(crate) fn commits_between(
             "--encoding=UTF-8",
             "--format=%H %ct %s",
         ])
+        .arg(format!("--max-age={first}"))
         .arg("--stdin")
         .input(revisions.as_bytes());
     let answer = git.run(&call)?;

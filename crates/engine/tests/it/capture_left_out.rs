@@ -143,7 +143,7 @@ fn what_cannot_be_read_is_named_and_does_not_read_as_deleted() {
         names,
         [
             ("a".to_owned(), reason),
-            ("dir/c".to_owned(), reason),
+            ("dir".to_owned(), reason),
             ("locked".to_owned(), reason)
         ]
     );

@@ -276,3 +276,20 @@ fn a_submodule_does_not_stop_a_restore() {
     assert_eq!(names(&report.written), ["b"]);
     assert_eq!(names(&report.submodules), ["sub"]);
 }
+
+#[test]
+fn a_sparse_checkout_stays_sparse_unless_a_path_is_asked_for() {
+    let repo = Repo::new();
+    repo.write("far/away", "x\n");
+    repo.git(["add", "."]);
+    repo.git(["commit", "-qm", "far"]);
+    repo.git(["sparse-checkout", "set", "--cone", "dir"]);
+    let base = repo.base();
+    repo.remove("dir/c");
+    let end = repo.end();
+    let report = bring_back(&repo, [&base, &end], Selection::All, RestorePolicy::Careful);
+    assert_eq!(names(&report.written), ["dir/c"]);
+    let asked = bring_back(&repo, [&base, &end], only(&["far"]), RestorePolicy::Careful);
+    assert_eq!(names(&asked.written), ["far/away"]);
+    assert_eq!(repo.read("far/away"), "x\n");
+}
