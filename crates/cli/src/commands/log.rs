@@ -6,6 +6,13 @@ use amps_proto::request::Request;
 use amps_proto::response::Response;
 
 pub(crate) fn run(context: &Context, a: &LogArgs) -> Outcome {
-    if let Response::Events { events } = connect::ask(context, Request::Events{reference:a.session.clone()})? { output::print_json(&events)?; }
+    if let Response::Events { events } = connect::ask(
+        context,
+        Request::Events {
+            reference: a.session.clone(),
+        },
+    )? {
+        output::print_json(&events)?;
+    }
     Ok(std::process::ExitCode::SUCCESS)
 }
