@@ -7,6 +7,8 @@ use crate::{home::Home, product::Product};
 pub(crate) enum Wrapper {
     /// Nothing at all.
     Bare,
+    /// Nothing at all, once more: what it differs from the first is noise.
+    BareAgain,
     /// Our yardstick for launching.
     PlainLauncher,
     /// Our yardstick for relaying.
@@ -26,6 +28,7 @@ impl Wrapper {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare",
+            Self::BareAgain => "bare again",
             Self::PlainLauncher => "plain launcher",
             Self::PlainRelay => "plain relay",
             Self::Script => "script",
@@ -41,7 +44,9 @@ impl Wrapper {
             Self::Script => Some("script"),
             Self::Dtach => Some("dtach"),
             Self::Tmux => Some("tmux"),
-            Self::Bare | Self::PlainLauncher | Self::PlainRelay | Self::Amps => None,
+            Self::Bare | Self::BareAgain | Self::PlainLauncher | Self::PlainRelay | Self::Amps => {
+                None
+            }
         }
     }
 }
@@ -66,7 +71,7 @@ impl Wrapping<'_> {
     pub(crate) fn argv(&self, wrapper: Wrapper, number: usize, command: &[String]) -> Vec<String> {
         let own = self.program;
         let mut argv: Vec<String> = match wrapper {
-            Wrapper::Bare => Vec::new(),
+            Wrapper::Bare | Wrapper::BareAgain => Vec::new(),
             Wrapper::PlainLauncher => {
                 let beat = self.beat.to_string();
                 owned(&[own, "plain-launcher", &self.socket, &beat, "--"])

@@ -8,16 +8,18 @@ use crate::{
     series::interleave,
     stats::Spread,
     terminal::{PATIENCE, Terminal, find},
-    wrapper::Wrapper::{self, Amps, Bare, Dtach, PlainLauncher, PlainRelay, Script, Tmux},
+    wrapper::Wrapper::{
+        self, Amps, Bare, BareAgain, Dtach, PlainLauncher, PlainRelay, Script, Tmux,
+    },
 };
 
 /// P8: megabytes a second from a producer to the reader of the terminal.
 #[expect(clippy::unnecessary_wraps, reason = "has the form of every measure")]
 pub(crate) fn throughput(bench: &Bench, report: &mut Report) -> Outcome<()> {
-    let wrappers = bench.present(&[Bare, PlainRelay, Script, Dtach, Tmux, Amps]);
+    let wrappers = bench.present(&[Bare, BareAgain, PlainRelay, Script, Dtach, Tmux, Amps]);
     let names: Vec<_> = wrappers.iter().map(|wrapper| wrapper.name()).collect();
-    let megabytes = if bench.quick { 32 } else { 256 };
-    let series = interleave(&names, 1, bench.rounds(5), |index| {
+    let megabytes = if bench.quick { 32 } else { 64 };
+    let series = interleave(&names, 1, bench.rounds(16), |index| {
         let wrapper = wrappers.get(index).copied().unwrap_or(Bare);
         // tmux is so much slower that a smaller part shows it as well
         let part = if wrapper == Tmux {
