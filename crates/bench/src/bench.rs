@@ -188,9 +188,11 @@ impl Bench {
             .amps
             .as_ref()
             .map_or("none".to_owned(), |amps| amps.display().to_string());
+        let load = fs::read_to_string("/proc/loadavg")?;
+        let load = load.split(' ').next().unwrap_or("?");
         let (kernel, git) = (kernel.trim(), git.trim());
         Ok(format!(
-            "{now}, {cores} cores, kernel {kernel}, {git}, amps: {amps}"
+            "{now}, {cores} cores, kernel {kernel}, {git}, load {load} at the end, amps: {amps}"
         ))
     }
 }

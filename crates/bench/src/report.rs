@@ -226,6 +226,9 @@ impl Report {
             };
             let shown = if compare == Compare::Ratio { "x" } else { unit };
             let over = Spread::of(&compared).filter(|_| index > 0);
+            if let Some(noise) = over.filter(|_| track.name == "bare again") {
+                self.doubt(id, what, compare, noise);
+            }
             self.figures.push(Figure {
                 id,
                 what: what.to_owned(),
@@ -236,6 +239,21 @@ impl Report {
                 failure: track.failure.clone(),
                 samples: track.samples.clone(),
             });
+        }
+    }
+
+    /// Says so when a contender differs from itself by more than a goal could tell apart.
+    fn doubt(&mut self, id: &str, what: &str, compare: Compare, noise: Spread) {
+        let off = match compare {
+            Compare::Ratio => (noise.median - 1.0).abs() > 0.05,
+            Compare::Difference | Compare::Nothing => noise.median.abs() > 0.1,
+        };
+        if off {
+            let noise = number(noise.median);
+            self.note(format!(
+                "{id} {what}: bare differs from itself by {noise} in the median; verdicts of this \
+                 measure prove nothing at this load"
+            ));
         }
     }
 

@@ -1,5 +1,6 @@
-//! Interleaved samples of several contenders: A B C, A B C, never A A B B, so that a change of the
-//! machine's mood falls on all of them.
+//! Interleaved samples of several contenders: A B C, C A B, never A A B B, so that a change of the
+//! machine's mood falls on all of them. The order within a round is shuffled, because a contender
+//! leaves work behind that its follower pays for.
 
 use serde::Serialize;
 
@@ -39,7 +40,10 @@ pub(crate) fn interleave(
         })
         .collect();
     for round in 0..warm_up + rounds {
-        for (index, track) in tracks.iter_mut().enumerate() {
+        for index in order(round, names.len()) {
+            let Some(track) = tracks.get_mut(index) else {
+                continue;
+            };
             if track.failure.is_some() {
                 continue;
             }
@@ -54,6 +58,21 @@ pub(crate) fn interleave(
         }
     }
     Series { tracks }
+}
+
+/// Returns the numbers below `count` in an order that depends on the round only.
+pub(crate) fn order(round: usize, count: usize) -> Vec<usize> {
+    let mut state = round as u64 ^ 0x9E37_79B9_7F4A_7C15;
+    let mut keyed: Vec<(u64, usize)> = (0..count)
+        .map(|index| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1 | index as u64);
+            (state >> 33, index)
+        })
+        .collect();
+    keyed.sort_unstable();
+    keyed.into_iter().map(|(_, index)| index).collect()
 }
 
 impl Series {
@@ -73,5 +92,28 @@ impl Series {
     /// Returns how many times another a contender takes, round by round.
     pub(crate) fn ratios(&self, name: &str, base: &str) -> Vec<f64> {
         stats::ratios(self.samples(name), self.samples(base))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_contender_follows_every_other_in_some_round() {
+        let mut followed = [[false; 5]; 5];
+        for round in 0..100 {
+            let order = order(round, 5);
+            for pair in order.windows(2) {
+                followed[pair[0]][pair[1]] = true;
+            }
+            let mut sorted = order;
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 1, 2, 3, 4]);
+        }
+        for (first, row) in followed.iter().enumerate() {
+            let met = row.iter().filter(|followed| **followed).count();
+            assert_eq!(met, 4, "after {first}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     bench::Bench,
     clock,
     report::{Compare, Report, Row, at_most},
-    series::{Series, Track},
+    series::{Series, Track, order},
     stats,
     terminal::{PATIENCE, Terminal},
     wrapper::Wrapper::{self, Amps, Bare, BareAgain, Dtach, PlainRelay, Script, Tmux},
@@ -103,8 +103,12 @@ fn tracks(wrappers: &[Wrapper]) -> Series {
 /// microseconds. A session that fails no longer takes part.
 fn batch(sessions: &mut [Session], keys: usize) -> Vec<Result<(f64, f64), String>> {
     let mut taken = vec![Vec::with_capacity(keys); sessions.len()];
-    for key in KEYS.iter().cycle().take(keys) {
-        for (session, taken) in sessions.iter_mut().zip(&mut taken) {
+    for (turn, key) in KEYS.iter().cycle().take(keys).enumerate() {
+        for index in order(turn, sessions.len()) {
+            let (Some(session), Some(taken)) = (sessions.get_mut(index), taken.get_mut(index))
+            else {
+                continue;
+            };
             let Ok(terminal) = session else { continue };
             match type_one(terminal, *key) {
                 Ok(microseconds) => taken.push(microseconds),

@@ -18,8 +18,8 @@ use crate::{
 pub(crate) fn throughput(bench: &Bench, report: &mut Report) -> Outcome<()> {
     let wrappers = bench.present(&[Bare, BareAgain, PlainRelay, Script, Dtach, Tmux, Amps]);
     let names: Vec<_> = wrappers.iter().map(|wrapper| wrapper.name()).collect();
-    let megabytes = if bench.quick { 32 } else { 64 };
-    let series = interleave(&names, 1, bench.rounds(16), |index| {
+    let megabytes = if bench.quick { 16 } else { 32 };
+    let series = interleave(&names, 1, bench.rounds(30), |index| {
         let wrapper = wrappers.get(index).copied().unwrap_or(Bare);
         // tmux is so much slower that a smaller part shows it as well
         let part = if wrapper == Tmux {
