@@ -146,9 +146,9 @@ fn a_change_of_the_window_reaches_the_agent() {
     let mut terminal = home.amps(["agent"]).cwd(&folder).terminal();
     wait::for_file(&folder.join("ready"), PATIENCE);
     terminal.resize(30, 100);
-    wait::for_text(&folder.join("sizes.txt"), "30x100", PATIENCE);
+    wait::for_text(&folder.join("sizes.txt"), "30x100\n", PATIENCE);
     terminal.resize(10, 20);
-    wait::for_text(&folder.join("sizes.txt"), "10x20", PATIENCE);
+    wait::for_text(&folder.join("sizes.txt"), "30x100\n10x20\n", PATIENCE);
     terminal.send("q\n");
     assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(0));
 }
@@ -252,9 +252,18 @@ fn a_shell_with_job_control_runs_under_us() {
         "exit 4",
     ];
     let terminal = shell.terminal();
-    terminal.wait_for_text("bash-");
+    wait::until("the inner shell in front", PATIENCE, || {
+        process::command_line(terminal.front())
+            .starts_with("bash")
+            .then_some(())
+    });
     terminal.send(format!("{}\n", inner[0]));
-    terminal.wait_for_text("inner> ");
+    terminal.wait_for_screen("the inner prompt", PATIENCE, |screen| {
+        screen
+            .contents()
+            .lines()
+            .any(|line| line.starts_with("inner> "))
+    });
     terminal.send(format!("{}\n", inner[1]));
     wait::until("sleep in front", PATIENCE, || {
         process::command_line(terminal.front())
