@@ -63,6 +63,8 @@ impl Waiter {
         let mut next_beat = beat();
         loop {
             if let Some(exit) = self.look()? {
+                // What ended the agent from the keyboard has arrived here too by now.
+                self.hear_all();
                 let signal = exit.signal().unwrap_or_default();
                 return Ok(Observed {
                     exit,
@@ -80,9 +82,13 @@ impl Waiter {
             }
             let until = self.look_at.map_or(next_beat, |at| at.min(next_beat));
             self.sleep(until.saturating_duration_since(now))?;
-            for arrived in self.signals.take() {
-                self.hear(arrived);
-            }
+            self.hear_all();
+        }
+    }
+
+    fn hear_all(&mut self) {
+        for arrived in self.signals.take() {
+            self.hear(arrived);
         }
     }
 

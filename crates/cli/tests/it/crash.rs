@@ -67,7 +67,7 @@ struct Case {
 }
 
 /// Starts a run that will stop at the point, and waits until it has.
-fn reach(point: &str, phase: Phase) -> (Case, amps_testkit::PausePoint, i32) {
+fn reach(point: &str, phase: Phase) -> (Case, amps_testkit::PausePoint) {
     let home = home();
     let repo = home.repo("work");
     repo.write("mine.txt", "from before");
@@ -87,8 +87,8 @@ fn reach(point: &str, phase: Phase) -> (Case, amps_testkit::PausePoint, i32) {
         .cwd(repo.path())
         .pause_at(&pause)
         .start();
-    let pid = pause.wait_reached(PATIENCE);
-    (Case { home, repo, run }, pause, pid)
+    pause.wait_reached(PATIENCE);
+    (Case { home, repo, run }, pause)
 }
 
 fn agent_of(case: &Case, phase: Phase, point: &str) -> Option<i32> {
@@ -104,7 +104,7 @@ fn agent_of(case: &Case, phase: Phase, point: &str) -> Option<i32> {
 
 fn strike(point: &str, phase: Phase, victims: Victims) {
     let what = format!("{point}, {victims:?}");
-    let (case, pause, paused) = reach(point, phase);
+    let (case, pause) = reach(point, phase);
     let agent = agent_of(&case, phase, point);
     if let (true, Some(agent)) = (victims.agent, agent) {
         process::send(agent, Signal::KILL);
@@ -120,9 +120,8 @@ fn strike(point: &str, phase: Phase, victims: Victims) {
         Some(_) => !victims.agent,
         None => false,
     };
-    if process::is_alive(paused) {
-        pause.release();
-    }
+    // Also for the daemon that takes the place of a killed one.
+    pause.release();
     let before_go = survives && victims.launcher;
     if !before_go && phase == Phase::Running {
         case.repo.write("go", "");

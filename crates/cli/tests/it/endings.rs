@@ -205,11 +205,8 @@ fn a_closed_terminal_disconnects_and_the_exit_is_known() {
 fn tools_that_outlive_their_agent_are_found_and_amended() {
     let home = home();
     let repo = home.repo("work");
-    let child = "touch tool-ready; wait-for go; write tool.txt made";
-    home.install_agent(
-        "agent",
-        &[&format!("setsid-child {child}"), "wait-for tool-ready"],
-    );
+    let child = r#"setsid-child "touch tool-ready\nwait-for go\nwrite tool.txt made""#;
+    home.install_agent("agent", &[child, "wait-for tool-ready"]);
     home.amps(["agent"]).cwd(repo.path()).run().ok();
     let record = newest(&home);
     assert_eq!(record["status"], "completed");

@@ -244,37 +244,38 @@ fn a_shell_with_job_control_runs_under_us() {
         "{} run -- bash --norc --noprofile",
         crate::record::AMPS
     ));
-    let inner = [
-        "PS1='inner> '",
-        "sleep 100",
-        "jobs",
-        "kill %1; wait",
-        "exit 4",
-    ];
     let terminal = shell.terminal();
     wait::until("the inner shell in front", PATIENCE, || {
         process::command_line(terminal.front())
             .starts_with("bash")
             .then_some(())
     });
-    terminal.send(format!("{}\n", inner[0]));
-    terminal.wait_for_screen("the inner prompt", PATIENCE, |screen| {
-        screen
-            .contents()
+    terminal.send("PS1='inner> '\n");
+    let prompt = |screen: &Screen| {
+        let shown = screen.contents();
+        shown
             .lines()
-            .any(|line| line.starts_with("inner> "))
-    });
-    terminal.send(format!("{}\n", inner[1]));
-    wait::until("sleep in front", PATIENCE, || {
-        process::command_line(terminal.front())
-            .starts_with("sleep")
-            .then_some(())
-    });
+            .last()
+            .is_some_and(|line| line.trim_end() == "inner>")
+    };
+    let sleeps = |terminal: &Terminal| {
+        wait::until("sleep in front", PATIENCE, || {
+            process::command_line(terminal.front())
+                .starts_with("sleep")
+                .then_some(())
+        });
+    };
+    terminal.wait_for_screen("the inner prompt", PATIENCE, prompt);
+    terminal.send("sleep 100\n");
+    sleeps(terminal);
     terminal.send(ctrl('z'));
     terminal.wait_for_text("Stopped");
-    terminal.send(format!("{}\n", inner[3]));
-    terminal.wait_for_text("Terminated");
-    terminal.send(format!("{}\n", inner[4]));
+    terminal.wait_for_screen("the inner prompt again", PATIENCE, prompt);
+    terminal.send("fg\n");
+    sleeps(terminal);
+    terminal.send(ctrl('c'));
+    terminal.wait_for_screen("the inner prompt once more", PATIENCE, prompt);
+    terminal.send("exit 4\n");
     shell.wait_prompt();
     assert_eq!(shell.status(), 4);
     assert_eq!(newest(&home)["runs"][0]["exit_code"], 4);
