@@ -4,6 +4,7 @@
 
 mod crash;
 mod daemon;
+mod disk;
 mod endings;
 mod launch;
 mod programs;
