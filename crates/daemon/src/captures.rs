@@ -186,15 +186,18 @@ impl Captures {
 enum Next {
     Base,
     End,
+    Project,
     Survivors,
     Nothing,
 }
 
-fn next(run: &Run) -> Next {
+fn next(session: &Session, run: &Run) -> Next {
     if run.capture.base == CaptureState::Owed {
         Next::Base
     } else if run.capture.end == CaptureState::Owed {
         Next::End
+    } else if session.project_id.is_none() && run.workspace.is_some() {
+        Next::Project
     } else if run.survivors.is_empty() {
         Next::Nothing
     } else {
@@ -210,10 +213,11 @@ async fn drive(daemon: Arc<Daemon>, id: SessionId, cutoff: Option<Cutoff>, wake:
         };
         daemon
             .captures
-            .set_waits(id, matches!(next(&run), Next::Survivors));
-        let done = match next(&run) {
+            .set_waits(id, matches!(next(&session, &run), Next::Survivors));
+        let done = match next(&session, &run) {
             Next::Base => base(&daemon, run, cutoff.clone()).await,
             Next::End => end(&daemon, &session, run).await,
+            Next::Project => project(&daemon, run).await,
             Next::Survivors => amendment(&daemon, run).await,
             Next::Nothing if daemon.captures.finish(id) => return,
             Next::Nothing => continue,
@@ -286,6 +290,20 @@ async fn base(daemon: &Arc<Daemon>, run: Run, cutoff: Option<Cutoff>) -> Result<
         .store(move |ledger| capture_run::store_base(ledger, id, taken, now))
         .await?;
     point("base-stored");
+    Ok(())
+}
+
+/// Finds out which project a repository is that was never seen before.
+async fn project(daemon: &Arc<Daemon>, run: Run) -> Result<(), Stumbled> {
+    let id = run.session_id;
+    let tools = Arc::clone(&daemon.tools);
+    let roots = spawn_blocking(move || capture_run::root_commits(&tools, &run)).await?;
+    let now = daemon.clock.now();
+    // Without its history the repository is known by its place alone.
+    let roots = roots.unwrap_or_default();
+    daemon
+        .store(move |ledger| capture_run::store_project(ledger, id, roots, now))
+        .await?;
     Ok(())
 }
 

@@ -65,6 +65,9 @@ pub trait Ledger: Send {
     /// Returns the sessions that had a run open below `root` at or after `since`, or still have.
     fn runs_in(&self, root: &RawPath, since: Timestamp) -> Result<Vec<SessionId>, LedgerError>;
 
+    /// Returns the project that has this common git directory.
+    fn project_at(&self, common_dir: &RawPath) -> Result<Option<ProjectId>, LedgerError>;
+
     /// Returns the project of a repository: the one that has this common git directory, else one
     /// of the same root commits whose own directory `is_gone`, else the new one.
     fn project(

@@ -286,21 +286,24 @@ impl Ledger for SqliteLedger {
         Ok(found.iter().filter_map(|id| id.parse().ok()).collect())
     }
 
+    fn project_at(&self, common_dir: &RawPath) -> Result<Option<ProjectId>, LedgerError> {
+        let id: Option<String> = self
+            .connection
+            .prepare_cached("SELECT project_id FROM project WHERE common_dir = ?1")?
+            .query_row([common_dir.as_bytes()], |row| row.get(0))
+            .optional()?;
+        Ok(id.and_then(|id| id.parse().ok()))
+    }
+
     fn project(
         &mut self,
         sighting: &ProjectSighting,
         is_gone: &dyn Fn(&RawPath) -> bool,
     ) -> Result<ProjectId, LedgerError> {
-        let transaction = self.connection.transaction()?;
-        let here = transaction
-            .prepare_cached("SELECT project_id FROM project WHERE common_dir = ?1")?
-            .query_row([sighting.common_dir.as_bytes()], |row| {
-                row.get::<_, String>(0)
-            })
-            .optional()?;
-        if let Some(id) = here.and_then(|id| id.parse().ok()) {
-            return Ok(id);
+        if let Some(here) = self.project_at(&sighting.common_dir)? {
+            return Ok(here);
         }
+        let transaction = self.connection.transaction()?;
         let roots = text(&sighting.root_commits);
         let relatives = transaction
             .prepare_cached("SELECT project_id, common_dir FROM project WHERE root_commits = ?1")?

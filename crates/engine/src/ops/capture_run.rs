@@ -46,8 +46,6 @@ pub struct BaseTaken {
     pub workspace: Workspace,
     /// The state before the agent.
     pub snapshot: Snapshot,
-    /// The commits without a parent that HEAD descends from.
-    pub root_commits: Vec<Oid>,
 }
 
 /// What the look after the agent found.
@@ -94,11 +92,9 @@ pub fn take_base(
         },
     )?;
     point("base-kept");
-    let root_commits = capture::root_commits(&git, &workspace)?;
     Ok(BaseTaken {
         workspace,
         snapshot,
-        root_commits,
     })
 }
 
@@ -244,6 +240,14 @@ pub fn reference(session: SessionId, which: &str) -> String {
     format!("refs/amps/sessions/{session}/{which}")
 }
 
+/// Returns the commits without a parent that HEAD of a run's repository descends from.
+pub fn root_commits(tools: &Tools, run: &Run) -> Result<Vec<Oid>, CaptureError> {
+    let Some(workspace) = &run.workspace else {
+        return Ok(Vec::new());
+    };
+    capture::root_commits(&tools.git(&run.git_environment)?, workspace)
+}
+
 /// Stores what the look before the agent found, and marks runs that overlap in the same tree.
 pub fn store_base(
     ledger: &mut dyn Ledger,
@@ -252,19 +256,7 @@ pub fn store_base(
     now: Moment,
 ) -> Result<(), LedgerError> {
     let (mut session, mut run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
-    let sighting = ProjectSighting {
-        fresh_id: ProjectId::new(Uuid::new_v4()),
-        common_dir: taken.workspace.common_dir.clone(),
-        root_commits: taken.root_commits,
-        at: now.at,
-    };
-    let is_gone = |folder: &RawPath| {
-        // A folder that cannot be looked at is unknown, not gone.
-        Path::new(OsStr::from_bytes(folder.as_bytes()))
-            .try_exists()
-            .is_ok_and(|exists| !exists)
-    };
-    session.project_id = Some(ledger.project(&sighting, &is_gone)?);
+    session.project_id = ledger.project_at(&taken.workspace.common_dir)?;
     session.project_root = Some(taken.workspace.root.clone());
     let mut others = ledger.runs_in(&taken.workspace.root, run.opened_at.at)?;
     others.retain(|other| *other != id);
@@ -280,6 +272,33 @@ pub fn store_base(
     let mut transition = Transition::new(&session, &run, vec![fact], now);
     transition.overlaps = &others;
     ledger.advance(&transition)
+}
+
+/// Stores the project of a session whose repository was not known before.
+pub fn store_project(
+    ledger: &mut dyn Ledger,
+    id: SessionId,
+    root_commits: Vec<Oid>,
+    now: Moment,
+) -> Result<(), LedgerError> {
+    let (mut session, run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
+    let Some(workspace) = &run.workspace else {
+        return Ok(());
+    };
+    let sighting = ProjectSighting {
+        fresh_id: ProjectId::new(Uuid::new_v4()),
+        common_dir: workspace.common_dir.clone(),
+        root_commits,
+        at: now.at,
+    };
+    let is_gone = |folder: &RawPath| {
+        // A folder that cannot be looked at is unknown, not gone.
+        Path::new(OsStr::from_bytes(folder.as_bytes()))
+            .try_exists()
+            .is_ok_and(|exists| !exists)
+    };
+    session.project_id = Some(ledger.project(&sighting, &is_gone)?);
+    ledger.advance(&Transition::new(&session, &run, Vec::new(), now))
 }
 
 /// Stores what the look after the agent found, and the processes that outlived it.
