@@ -13,6 +13,7 @@ use crate::output;
 /// Writes the man pages into a folder.
 pub(crate) fn run(args: &ManArgs) -> Outcome {
     let failed = |error: std::io::Error| Failure::of(ErrorCode::FileFailed, &error);
+    std::fs::create_dir_all(&args.out).map_err(failed)?;
     clap_mangen::generate_to(Cli::command(), &args.out).map_err(failed)?;
     output::say(&format!("man pages written to {}", args.out.display()));
     Ok(ExitCode::SUCCESS)
