@@ -62,21 +62,22 @@ fn both_ends<'a>(
     view: &SessionView,
     run: &'a RunView,
 ) -> Result<(&'a Snapshot, &'a Snapshot), Failure> {
-    let id = view.session.session_id.short();
-    if let (Some(base), Some(end)) = (&run.base, &run.end) {
-        return Ok((base, end));
+    match (&run.base, &run.end) {
+        (Some(base), Some(end)) => Ok((base, end)),
+        (None, _) => Err(not_captured(view, run, "before")),
+        (Some(_), None) => Err(not_captured(view, run, "after")),
     }
-    if !view.session.status.is_final() {
-        let message = format!("session {id} is {}: its end is not captured yet", run.status);
-        return Err(Fault::new(ErrorCode::NotCaptured, message)
-            .hint("the difference is there once the agent has ended; `git diff` shows the present")
-            .into());
-    }
-    Err(not_captured(&id, run, if run.base.is_none() { "before" } else { "after" }))
 }
 
 /// Returns the failure of a snapshot that is missing.
-pub(crate) fn not_captured(id: &str, run: &RunView, which: &str) -> Failure {
+pub(crate) fn not_captured(view: &SessionView, run: &RunView, which: &str) -> Failure {
+    let id = view.session.session_id.short();
+    if !view.session.status.is_final() && which == "after" {
+        let message = format!("session {id} is {}: its end is not captured yet", run.status);
+        return Fault::new(ErrorCode::NotCaptured, message)
+            .hint("it is captured once the agent has ended; `git diff` shows the present")
+            .into();
+    }
     let message = format!("the state {which} session {id} is not captured");
     let mut fault = Fault::new(ErrorCode::NotCaptured, message);
     if let Some(reason) = &run.capture.reason {

@@ -37,7 +37,7 @@ pub(crate) fn run(context: &Context, args: &RestoreArgs) -> Outcome {
         Moment::After => (&run.end, "after"),
     };
     let Some(snapshot) = snapshot else {
-        return Err(not_captured(&id, run, which));
+        return Err(not_captured(&view, run, which));
     };
     let git = Git::find(context.git_environment()).map_err(capture::CaptureError::from)?;
     let workspace = workspace(&git, &view, run, snapshot)?;
@@ -56,11 +56,13 @@ pub(crate) fn run(context: &Context, args: &RestoreArgs) -> Outcome {
         known: &known,
     };
     let selection = job.selection()?;
-    let report = job.restore(selection, job.policy(&view)?)?;
-    let state = State { id, which };
+    let milliseconds = context.clock.now().at.as_millisecond();
+    let safety = reference(view.session.session_id, &format!("safety-{milliseconds}"));
+    let report = job.restore(selection, job.policy(&safety)?)?;
+    let state = State { id, which, safety };
     refuse(&report, &state, args)?;
     if args.output.json {
-        output::print_json(&json(&view, args, &report))?;
+        output::print_json(&json(&view, args, &report, &state))?;
     } else {
         tell(args, &report, &workspace, &state)?;
     }
@@ -71,6 +73,8 @@ pub(crate) fn run(context: &Context, args: &RestoreArgs) -> Outcome {
 struct State {
     id: String,
     which: &'static str,
+    /// The reference that keeps what was there before, if that had to be kept.
+    safety: String,
 }
 
 /// Returns where to write; fails when that is gone.
@@ -121,18 +125,16 @@ impl Job<'_> {
         Ok(capture::restore(self.git, self.workspace, &restore)?)
     }
 
-    fn policy(&self, view: &SessionView) -> Result<RestorePolicy, Failure> {
+    fn policy(&self, safety: &str) -> Result<RestorePolicy, Failure> {
         if self.args.dry_run {
             return Ok(RestorePolicy::DryRun);
         }
         if !self.args.force {
             return Ok(RestorePolicy::Careful);
         }
-        let now = self.context.clock.now();
-        let which = format!("safety-{}", now.at.as_millisecond());
         Ok(RestorePolicy::Force {
-            safety: reference(view.session.session_id, &which),
-            cutoff: Cutoff::open(now),
+            safety: safety.to_owned(),
+            cutoff: Cutoff::open(self.context.clock.now()),
             limits: self.context.configured()?.1.capture,
         })
     }
@@ -184,7 +186,7 @@ fn refuse(report: &RestoreReport, state: &State, args: &RestoreArgs) -> Result<(
     let Some(first) = report.refused.first() else {
         return Ok(());
     };
-    let State { id, which } = state;
+    let State { id, which, .. } = state;
     let number = u64::try_from(report.refused.len()).unwrap_or(u64::MAX);
     let paths = counted(number, "path");
     let message = if report.written.is_empty() {
@@ -232,8 +234,13 @@ fn listed(paths: &[RawPath]) -> String {
     text
 }
 
-fn json(view: &SessionView, args: &RestoreArgs, report: &RestoreReport) -> serde_json::Value {
-    let safety = report.safety.as_ref().and_then(|safety| safety.commit.as_ref());
+fn json(
+    view: &SessionView,
+    args: &RestoreArgs,
+    report: &RestoreReport,
+    state: &State,
+) -> serde_json::Value {
+    let safety = report.safety.as_ref().map(|_| &state.safety);
     json!({
         "session_id": view.session.session_id,
         "from": match args.from { Moment::Before => "before", Moment::After => "after" },
@@ -242,7 +249,7 @@ fn json(view: &SessionView, args: &RestoreArgs, report: &RestoreReport) -> serde
         "unchanged": report.unchanged,
         "left_alone": report.left_alone,
         "submodules": report.submodules,
-        "safety_commit": safety,
+        "safety_ref": safety,
     })
 }
 
@@ -253,7 +260,7 @@ fn tell(
     workspace: &Workspace,
     state: &State,
 ) -> Result<(), Failure> {
-    let State { id, which } = state;
+    let State { id, which, safety } = state;
     let did = if args.dry_run { "would write" } else { "wrote" };
     let mut text = String::new();
     for path in &report.written {
@@ -275,7 +282,7 @@ fn tell(
         let paths = listed(&report.submodules);
         output::say(&format!("submodules are not brought back: {paths}"));
     }
-    if let Some(commit) = report.safety.as_ref().and_then(|safety| safety.commit.as_ref()) {
+    if report.safety.is_some() {
         let root = quoted(&workspace.root.to_string());
         let git = match workspace.kind {
             WorkspaceKind::Repository => format!("git -C {root}"),
@@ -285,8 +292,8 @@ fn tell(
             ),
         };
         output::say(&format!(
-            "what was there is kept in {commit}; this brings it back:\n  \
-             {git} restore --source={commit} --worktree -- {root}"
+            "what was there is kept in {safety}; this brings it back:\n  \
+             {git} restore --source={safety} --worktree -- {root}"
         ));
     }
     Ok(())

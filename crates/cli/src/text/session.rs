@@ -94,7 +94,8 @@ fn particulars(view: &SessionView, reader: &Reader) -> String {
         row(words, output::duration(took));
     }
     if let Some(exit) = exit(view) {
-        row("exit", exit.to_string());
+        let exit = exit.to_string();
+        row("exit", exit.trim_start_matches("exit ").to_owned());
     }
     if !session.tags.is_empty() {
         row("tags", visible(&session.tags.join(", ")));
