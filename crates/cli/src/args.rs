@@ -287,7 +287,7 @@ pub(crate) enum DaemonCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct DaemonRunArgs {
-    /// Leave the terminal and session of the starter
+    /// Start the daemon in a session of its own, print its pid, and leave
     #[arg(long)]
     pub(crate) detached: bool,
 }

@@ -21,8 +21,8 @@ use crate::launch;
 /// Does what the command line asks.
 pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
     match cli.command {
-        Command::Agent(command) => launch::launch(context, cli.launch, command),
-        Command::Run(args) => launch::launch(context, args.launch.over(cli.launch), args.command),
+        Command::Agent(command) => launch::launch(context, cli.launch, &command),
+        Command::Run(args) => launch::launch(context, args.launch.over(cli.launch), &args.command),
         Command::Completions(args) => completions::run(&args),
         Command::Daemon(command) => daemon::run(context, &command),
         Command::Diff(args) => diff::run(context, &args),

@@ -57,12 +57,13 @@ pub(crate) fn ask_running(home: &Home, request: Request) -> Result<Option<Respon
     match probe(home) {
         Probe::Listening(stream) => {
             let mut client = Client::new(stream, std::process::id()).map_err(lost)?;
-            match request {
-                // Every version understands this one, whatever its greeting.
-                Request::Stop => client.tell(Request::Stop).map(|()| Some(Response::Done)),
-                request => client.call(request, ANSWER).map(Some),
+            match client.call(request.clone(), ANSWER) {
+                // Every version understands this one, and has it when it greets.
+                Err(ClientError::Foreign(_)) if request == Request::Stop => {
+                    Ok(Some(Response::Done))
+                }
+                answer => answer.map(Some).map_err(lost),
             }
-            .map_err(lost)
         }
         Probe::Absent => Ok(None),
         Probe::Unreachable(error) => Err(unreachable(&StartError::Socket(error))),

@@ -46,7 +46,7 @@ impl LaunchOptions {
 }
 
 /// Runs a command line under a session and gives back its exit code.
-pub(crate) fn launch(context: &Context, options: LaunchOptions, command: Vec<OsString>) -> Outcome {
+pub(crate) fn launch(context: &Context, options: LaunchOptions, command: &[OsString]) -> Outcome {
     let Some(name) = command.first() else {
         return Err(Fault::new(ErrorCode::BadArgument, "there is no command to run").into());
     };
@@ -59,7 +59,7 @@ pub(crate) fn launch(context: &Context, options: LaunchOptions, command: Vec<OsS
             context,
             options,
             &agent,
-            &command,
+            command,
             (Binding::Launcher, owner),
         )
     });

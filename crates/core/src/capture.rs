@@ -96,15 +96,26 @@ impl Default for CaptureLimits {
     }
 }
 
-/// What the file system tells of a path, seen from an instant that has passed: the launch, or the
-/// end of the agent.
+/// How a time that the kernel noted lies to an instant that has passed: the launch, or the end of
+/// the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Before it.
+    Before,
+    /// So shortly before it that the kernel's clock, which ticks, may have dated something later.
+    Perhaps,
+    /// At it or after it.
+    After,
+}
+
+/// What the file system tells of a path, seen from an instant that has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
-    /// Whether the path, or for a missing path its folder, changed after the instant.
-    pub changed_since: bool,
-    /// Whether the path came into being after the instant; `None` where the file system does not
-    /// keep birth times or the path is missing.
-    pub born_since: Option<bool>,
+    /// When the path, or for a missing path its folder, changed last.
+    pub changed: When,
+    /// When the path came into being; `None` where the file system does not keep birth times or
+    /// the path is missing.
+    pub born: Option<When>,
     /// Whether the index has the path.
     pub tracked: bool,
 }
@@ -133,21 +144,16 @@ pub enum Content {
 
 /// Decides which content stands for a path at an instant that has passed.
 ///
-/// An edit can only be dated by the kernel's change time, which no program can set back. What
-/// changed since is never taken for what was there before, unless it is marked uncertain.
+/// An edit can only be dated by the kernel's change time, which no program can set back. Before
+/// the agent, what may have been there already is taken to have been there, and marked: it is
+/// never attributed to the run. After it, what may have been the agent's is never dropped.
 pub fn content_at(side: Side, look: Look) -> Content {
-    match look {
-        Look {
-            changed_since: false,
-            ..
-        } => Content::AsSeen,
-        Look {
-            tracked: false,
-            born_since: Some(true),
-            ..
-        } => Content::Absent,
-        Look { tracked: true, .. } if side == Side::Base => Content::FromIndex,
-        Look { .. } => Content::Uncertain,
+    match (look.changed, side) {
+        (When::Before, _) => Content::AsSeen,
+        (When::Perhaps, _) => Content::Uncertain,
+        (When::After, _) if !look.tracked && look.born == Some(When::After) => Content::Absent,
+        (When::After, Side::Base) if look.tracked => Content::FromIndex,
+        (When::After, _) => Content::Uncertain,
     }
 }
 
@@ -168,40 +174,56 @@ mod tests {
 
     #[test]
     fn content_follows_the_table() {
-        let look = |changed_since, born_since, tracked| Look {
-            changed_since,
-            born_since,
+        use When::{After, Before, Perhaps};
+        let look = |changed, born, tracked| Look {
+            changed,
+            born,
             tracked,
         };
         for (seen, base, end) in [
-            (look(false, None, true), Content::AsSeen, Content::AsSeen),
+            (look(Before, None, true), Content::AsSeen, Content::AsSeen),
             (
-                look(false, Some(false), false),
+                look(Before, Some(Before), false),
                 Content::AsSeen,
                 Content::AsSeen,
             ),
             (
-                look(true, Some(true), true),
+                look(Perhaps, Some(Perhaps), false),
+                Content::Uncertain,
+                Content::Uncertain,
+            ),
+            (
+                look(Perhaps, None, true),
+                Content::Uncertain,
+                Content::Uncertain,
+            ),
+            (
+                look(After, Some(After), true),
                 Content::FromIndex,
                 Content::Uncertain,
             ),
             (
-                look(true, None, true),
+                look(After, None, true),
                 Content::FromIndex,
                 Content::Uncertain,
             ),
             (
-                look(true, Some(true), false),
+                look(After, Some(After), false),
                 Content::Absent,
                 Content::Absent,
             ),
             (
-                look(true, Some(false), false),
+                look(After, Some(Perhaps), false),
                 Content::Uncertain,
                 Content::Uncertain,
             ),
             (
-                look(true, None, false),
+                look(After, Some(Before), false),
+                Content::Uncertain,
+                Content::Uncertain,
+            ),
+            (
+                look(After, None, false),
                 Content::Uncertain,
                 Content::Uncertain,
             ),

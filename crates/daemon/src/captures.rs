@@ -11,7 +11,7 @@ use std::time::Duration;
 use amps_core::capture::{CaptureState, Failure};
 use amps_core::id::SessionId;
 use amps_core::run::Run;
-use amps_core::time::Moment;
+use amps_core::session::Session;
 use amps_engine::capture::{CaptureError, Cutoff};
 use amps_engine::ops::capture_run;
 use amps_engine::process;
@@ -205,13 +205,15 @@ fn next(run: &Run) -> Next {
 async fn drive(daemon: Arc<Daemon>, id: SessionId, cutoff: Option<Cutoff>, wake: Arc<Notify>) {
     loop {
         let record = daemon.store(move |ledger| ledger.session(id)).await;
-        let Ok(Some((_, run))) = record else { break };
+        let Ok(Some((session, run))) = record else {
+            break;
+        };
         daemon
             .captures
             .set_waits(id, matches!(next(&run), Next::Survivors));
         let done = match next(&run) {
             Next::Base => base(&daemon, run, cutoff.clone()).await,
-            Next::End => end(&daemon, run).await,
+            Next::End => end(&daemon, &session, run).await,
             Next::Survivors => amendment(&daemon, run).await,
             Next::Nothing if daemon.captures.finish(id) => return,
             Next::Nothing => continue,
@@ -287,12 +289,17 @@ async fn base(daemon: &Arc<Daemon>, run: Run, cutoff: Option<Cutoff>) -> Result<
     Ok(())
 }
 
-async fn end(daemon: &Arc<Daemon>, run: Run) -> Result<(), Stumbled> {
+async fn end(daemon: &Arc<Daemon>, session: &Session, run: Run) -> Result<(), Stumbled> {
     let id = run.session_id;
     let slot = daemon.captures.end_slots.acquire().await;
     let work = Arc::clone(daemon);
+    // What was done until the end was observed may be the agent's, however early it ended.
+    let observed = session
+        .evidence
+        .as_ref()
+        .map(|evidence| evidence.observed_at);
+    let cutoff = Cutoff::passed(observed.unwrap_or_else(|| daemon.clock.now()));
     let (taken, survivors) = spawn_blocking(move || {
-        let cutoff = Cutoff::passed(end_of(&run, &work));
         // Looking for survivors comes first: one that ends between the two looks has left all it
         // did where the snapshot sees it.
         let survivors = process::of_session(&id.to_string(), &[], &work.clock);
@@ -307,15 +314,6 @@ async fn end(daemon: &Arc<Daemon>, run: Run) -> Result<(), Stumbled> {
         .await?;
     point("end-captured");
     Ok(())
-}
-
-/// The end of a run on the clock that the file system dates changes by.
-fn end_of(run: &Run, daemon: &Daemon) -> Moment {
-    let now = daemon.clock.now();
-    run.ended_at.map_or(now, |at| Moment {
-        at,
-        uptime_ms: now.uptime_ms,
-    })
 }
 
 async fn amendment(daemon: &Arc<Daemon>, run: Run) -> Result<(), Stumbled> {

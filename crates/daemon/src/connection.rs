@@ -37,6 +37,8 @@ pub(crate) async fn serve(daemon: Arc<Daemon>, stream: UnixStream) {
     }
 }
 
+/// Answers line by line. A client that leaves without reading its answers may still have facts on
+/// the way: what it sent is read to the end.
 async fn converse(
     daemon: &Arc<Daemon>,
     lines: &mut Lines,
@@ -46,13 +48,14 @@ async fn converse(
         return Ok(());
     };
     let greeting = serde_json::from_slice::<Hello>(&line);
-    lines
-        .write(&codec::encode(&Hello::of_this_program(std::process::id())))
-        .await?;
     let understood = greeting.is_ok_and(|hello| hello.is_understood());
+    let own = Hello::of_this_program(std::process::id());
+    let mut listens = lines.write(&codec::encode(&own)).await.is_ok();
     while let Some(line) = lines.next().await? {
         let answer = Box::pin(answer(daemon, &line, understood, holds)).await;
-        lines.write(&codec::encode(&answer)).await?;
+        if listens {
+            listens = lines.write(&codec::encode(&answer)).await.is_ok();
+        }
     }
     Ok(())
 }

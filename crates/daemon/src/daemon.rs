@@ -35,6 +35,8 @@ pub(crate) struct Daemon {
     pub(crate) captures: Captures,
     pub(crate) tools: Arc<Tools>,
     pub(crate) started: Moment,
+    /// Held while late facts are being heard, so that each is heard once.
+    pub(crate) hearing: tokio::sync::Mutex<()>,
     /// Tells the accept loop to end.
     pub(crate) stop: Notify,
     warnings: Mutex<Vec<String>>,
@@ -62,6 +64,7 @@ impl Daemon {
             leases: Leases::default(),
             captures: Captures::default(),
             tools: Arc::new(parts.tools),
+            hearing: tokio::sync::Mutex::default(),
             stop: Notify::new(),
             warnings: Mutex::new(parts.warnings),
         })

@@ -88,7 +88,8 @@ async fn open(daemon: &Arc<Daemon>, facts: OpenFacts, is_late: bool) -> Result<R
     }
     let owes_base = opened.run.capture.base == CaptureState::Owed;
     let mut base_taken = !owes_base;
-    if owes_base && is_late {
+    if owes_base && (is_late || !opened.is_new) {
+        // The agent may be running already: the base is dated by its launch.
         daemon.captures.see_to(daemon, id);
     } else if owes_base {
         daemon.captures.begin(daemon, id, &cutoff);

@@ -2,7 +2,7 @@
 //!
 //! The kernel tells of a death at once; beats matter only for owners that cannot be looked at.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -124,6 +124,14 @@ impl Leases {
         self.lock()
             .get(&id)
             .map(|held| (held.lease.generation, held.lease.ttl))
+    }
+
+    /// Returns the leases that are open.
+    pub(crate) fn ids(&self) -> HashSet<LeaseId> {
+        self.lock()
+            .values()
+            .map(|held| held.lease.lease_id)
+            .collect()
     }
 
     /// Returns how many leases are open.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use amps_core::error::ErrorCode;
+use amps_core::id::LeaseId;
 use amps_core::process::{Verdict, judge};
+use amps_engine::files::{self, LockState, lock_state};
 use amps_engine::ops::regrant_lease::regrant_lease;
 use amps_engine::process;
 use amps_engine::spool;
@@ -31,15 +33,34 @@ pub(crate) async fn recover(daemon: &Arc<Daemon>) -> Result<(), Fault> {
         };
         daemon.leases.hold(daemon, &session, &run, false);
     }
+    remove_free_locks(daemon);
     for (session, _) in daemon.store(|ledger| ledger.owing_runs()).await? {
         daemon.captures.see_to(daemon, session.session_id);
     }
     Ok(())
 }
 
+/// Removes the locks of launchers that are gone and whose leases are not open.
+fn remove_free_locks(daemon: &Daemon) {
+    let Ok(entries) = std::fs::read_dir(daemon.home.leases()) else {
+        return;
+    };
+    let open = daemon.leases.ids();
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let is_open = path
+            .file_name()
+            .and_then(|name| name.to_str()?.parse::<LeaseId>().ok())
+            .is_none_or(|id| open.contains(&id));
+        if !is_open && lock_state(&path) == LockState::Free {
+            drop(files::remove(&path));
+        }
+    }
+}
+
 /// Hears the facts that launchers spooled while no daemon could be reached. A file stays until
 /// all of it has been heard; a line that is not a fact is passed over and logged.
 pub(crate) async fn deliver_spool(daemon: &Arc<Daemon>) {
+    let _hearing = daemon.hearing.lock().await;
     let spooled = match spool::read(&daemon.home.spool()) {
         Ok(spooled) => spooled,
         Err(error) => {

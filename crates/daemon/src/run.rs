@@ -38,8 +38,6 @@ pub struct Settings {
     pub git_environment: Environment,
     /// How much is logged: `error`, `warn`, `info`, `debug` or `trace`.
     pub log_level: Option<String>,
-    /// Whether to leave the starter's terminal and session.
-    pub detached: bool,
 }
 
 /// The daemon could not be run.
@@ -75,10 +73,6 @@ pub enum DaemonError {
 pub fn run(settings: Settings) -> Result<(), DaemonError> {
     let home = settings.home.clone();
     home.create()?;
-    if settings.detached {
-        // Fails only for a leader of a process group, which has no terminal to lose then.
-        rustix::process::setsid().ok();
-    }
     let mut lock = Lock::try_take(&home.daemon_lock())?.ok_or(DaemonError::AlreadyRunning)?;
     log::start(settings.log_level.as_deref());
     let pid = std::process::id();
@@ -118,7 +112,7 @@ async fn serve(settings: Settings) -> Result<(), DaemonError> {
     let (ledger, damage) = open_or_recover(&home.database(), settings.clock.now().at)?;
     let mut log_file = home.database().into_os_string();
     log_file.push("-wal");
-    let (writer, thread) = crate::writer::Writer::start(Box::new(ledger), PathBuf::from(log_file));
+    let writer = crate::writer::Writer::start(Box::new(ledger), PathBuf::from(log_file));
     let path = home.socket();
     let failed = |source| DaemonError::Socket {
         path: path.clone(),
@@ -156,10 +150,8 @@ async fn serve(settings: Settings) -> Result<(), DaemonError> {
     tracing::info!("stopping");
     daemon.captures.wait_all_settled(LAST_CAPTURES).await;
     lease_clock::save_heartbeats(&daemon).await;
-    drop(daemon);
-    // The store's thread ends with the last task that can send to it; the runtime's end sees to
-    // the others, and a killed daemon loses nothing, so there is nothing to wait for here.
-    drop(thread);
+    // Refused, the write-ahead log stays beside the database and is read at the next start.
+    drop(daemon.store(|ledger| ledger.bring_together()).await);
     Ok(())
 }
 

@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
-use amps_engine::exec::{ExecError, start_in_background};
+use amps_core::process::Sighting;
+use amps_engine::exec::{ExecError, start_detached};
 use amps_engine::files::{FileError, Lock, pause};
 use amps_engine::home::Home;
+use amps_engine::process;
 use amps_proto::client::{Client, ClientError};
 use amps_proto::request::Request;
 use amps_proto::version::Hello;
@@ -79,7 +80,9 @@ pub fn probe(home: &Home) -> Probe {
         Err(error)
             if matches!(
                 error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::ConnectionRefused
             ) =>
         {
             Probe::Absent
@@ -119,11 +122,20 @@ impl Starter<'_> {
     fn start(&self) -> Result<UnixStream, StartError> {
         self.home.create()?;
         let until = Instant::now() + self.deadline;
-        let mut started: Option<(Lock, Child)> = None;
+        let mut lock = None;
+        let mut started = None;
         loop {
+            // One that ended without listening may have found another daemon: the look comes
+            // after the question.
+            let ended = started.is_some_and(|pid| process::sight(pid) == Sighting::Gone);
             match probe(self.home) {
                 Probe::Listening(stream) => return Ok(stream),
                 Probe::Unreachable(error) => return Err(error.into()),
+                Probe::Absent if ended => {
+                    return Err(StartError::Ended {
+                        log: self.home.log(),
+                    });
+                }
                 Probe::Absent => {}
             }
             if Instant::now() >= until {
@@ -131,34 +143,28 @@ impl Starter<'_> {
                     deadline: self.deadline,
                 });
             }
-            match &mut started {
-                None => started = self.spawn_once()?,
-                Some((_, child)) => {
-                    if child.try_wait().is_ok_and(|status| status.is_some()) {
-                        // It may have found another daemon just started; one more look tells.
-                        if let Probe::Listening(stream) = probe(self.home) {
-                            return Ok(stream);
-                        }
-                        return Err(StartError::Ended {
-                            log: self.home.log(),
-                        });
-                    }
+            if lock.is_none() {
+                // With the lock in hand the next look is the one that counts.
+                lock = Lock::try_take(&self.home.start_lock())?;
+                if lock.is_some() {
+                    continue;
                 }
+            } else if started.is_none() {
+                started = Some(self.spawn()?);
             }
             pause(LOOK);
         }
     }
 
-    /// Spawns the daemon if nobody else is doing so.
-    fn spawn_once(&self) -> Result<Option<(Lock, Child)>, StartError> {
-        let Some(lock) = Lock::try_take(&self.home.start_lock())? else {
-            return Ok(None);
-        };
+    fn spawn(&self) -> Result<u32, StartError> {
         crate::log::rotate(&self.home.log());
-        let arguments = ["daemon", "run", "--detached"];
-        let child =
-            start_in_background(&self.program, &arguments, &self.variables, &self.home.log())?;
-        Ok(Some((lock, child)))
+        let messenger = ["daemon", "run", "--detached"];
+        Ok(start_detached(
+            &self.program,
+            &messenger,
+            &self.variables,
+            &self.home.log(),
+        )?)
     }
 }
 

@@ -26,13 +26,10 @@ pub(crate) struct NoAnswer;
 impl Writer {
     /// Starts the thread. It ends when the last sender is gone; `log_file` is the store's
     /// write-ahead log, which is brought to the disk behind each job, not before its answer.
-    pub(crate) fn start(
-        ledger: Box<dyn Ledger>,
-        log_file: PathBuf,
-    ) -> (Self, thread::JoinHandle<()>) {
+    pub(crate) fn start(ledger: Box<dyn Ledger>, log_file: PathBuf) -> Self {
         let (jobs, received) = mpsc::channel::<Job>();
-        let thread = thread::spawn(move || work(ledger, &received, log_file));
-        (Self { jobs }, thread)
+        thread::spawn(move || work(ledger, &received, log_file));
+        Self { jobs }
     }
 
     /// Runs a job on the store and returns its result.

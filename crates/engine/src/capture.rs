@@ -7,6 +7,7 @@
 //! [`restore`] writes files, and never over newer work.
 
 mod adopt;
+mod bulk;
 mod commits;
 mod compare;
 mod cutoff;

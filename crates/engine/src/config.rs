@@ -169,7 +169,15 @@ impl Config {
 fn read(path: &Path) -> Result<File, ConfigError> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(File::default()),
+        // Below something that is no folder there is no file either.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(File::default());
+        }
         Err(source) => {
             return Err(ConfigError::Read {
                 path: path.to_owned(),

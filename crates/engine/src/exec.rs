@@ -1,9 +1,9 @@
 //! Child processes that are not git: the agent in the foreground, the daemon in the background.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -146,25 +146,52 @@ impl Foreground {
     }
 }
 
-/// Starts a program that outlives this one: nothing of the terminal is inherited, and only the
-/// given variables. Detaching from the terminal's session is the program's own first act.
-pub fn start_in_background(
+/// Starts a program that outlives this one and is nobody's child: nothing of the terminal is
+/// inherited, and only the given variables. `messenger` are the arguments with which the program
+/// starts itself once more by [`start_and_leave`]. Returns the pid of the one that stays.
+pub fn start_detached(
     program: &Path,
-    arguments: &[&str],
+    messenger: &[&str],
     variables: &[(OsString, OsString)],
     log: &Path,
-) -> Result<Child, ExecError> {
+) -> Result<u32, ExecError> {
     let failed = |source| ExecError::Start {
         path: program.to_owned(),
         source,
     };
-    let log = fs::OpenOptions::new().create(true).append(true).open(log);
-    let output = || -> Result<Stdio, ExecError> {
-        Ok(match &log {
-            Ok(file) => Stdio::from(File::try_clone(file).map_err(failed)?),
-            Err(_) => Stdio::null(),
-        })
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(log);
+    let log = log.map_or_else(|_| Stdio::null(), Stdio::from);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the room that starts programs"
+    )]
+    let mut command = Command::new(program);
+    command
+        .args(messenger)
+        .env_clear()
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stderr(log)
+        .process_group(0);
+    let output = command.output().map_err(failed)?;
+    let pid = String::from_utf8_lossy(&output.stdout).trim().parse();
+    pid.map_err(|_| failed(io::Error::from(io::ErrorKind::UnexpectedEof)))
+}
+
+/// Starts a program in a session of its own, with this process's standard error and nothing else,
+/// and returns its pid without waiting for it: when this process has ended it is nobody's child.
+pub fn start_and_leave(program: &Path, arguments: &[&str]) -> Result<u32, ExecError> {
+    let failed = |source| ExecError::Start {
+        path: program.to_owned(),
+        source,
     };
+    // Fails only for the leader of a process group, which the new process then leaves by itself.
+    rustix::process::setsid().ok();
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the room that starts programs"
@@ -172,14 +199,9 @@ pub fn start_in_background(
     let mut command = Command::new(program);
     command
         .args(arguments)
-        .env_clear()
-        .envs(variables.iter().map(|(name, value)| (name, value)))
-        .current_dir("/")
         .stdin(Stdio::null())
-        .stdout(output()?)
-        .stderr(output()?)
-        .process_group(0);
-    command.spawn().map_err(failed)
+        .stdout(Stdio::null());
+    command.spawn().map(|child| child.id()).map_err(failed)
 }
 
 #[cfg(test)]

@@ -73,6 +73,9 @@ pub trait Ledger: Send {
         is_gone: &dyn Fn(&RawPath) -> bool,
     ) -> Result<ProjectId, LedgerError>;
 
+    /// Leaves the store on the disk as one whole, fit to be copied, when nobody writes any more.
+    fn bring_together(&mut self) -> Result<(), LedgerError>;
+
     /// Returns how many sessions there are.
     fn count(&self) -> Result<u64, LedgerError>;
 }

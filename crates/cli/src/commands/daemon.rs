@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use amps_core::error::ErrorCode;
 use amps_daemon::{DaemonError, Settings};
-use amps_engine::files;
 use amps_engine::home::Home;
+use amps_engine::{exec, files};
 use amps_proto::exit_code;
 use amps_proto::fault::Fault;
 use amps_proto::request::Request;
@@ -102,14 +102,14 @@ fn text(view: &DaemonView) -> String {
         ..
     } = view;
     let uptime = output::duration(view.uptime);
-    let mut text = format!(
+    let lines = warnings
+        .iter()
+        .map(|warning| format!("warning   {warning}\n"));
+    let warnings = lines.collect::<Vec<_>>().concat();
+    format!(
         "running since {uptime}: pid {pid}, version {version}\nhome      {home}\nsessions  {sessions}\n\
-         open      {leases}\nowed      {captures_owed}\n"
-    );
-    for warning in warnings {
-        text.push_str(&format!("warning   {warning}\n"));
-    }
-    text
+         open      {leases}\nowed      {captures_owed}\n{warnings}"
+    )
 }
 
 fn warn(view: &DaemonView) {
@@ -119,6 +119,12 @@ fn warn(view: &DaemonView) {
 }
 
 fn serve(context: &Context, args: &DaemonRunArgs) -> Outcome {
+    if args.detached {
+        let failed = |error| Failure::of(ErrorCode::DaemonUnreachable, &error);
+        let pid = exec::start_and_leave(&env::own_program(), &["daemon", "run"]).map_err(failed)?;
+        output::print(&format!("{pid}\n"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let (home, config) = context.configured()?;
     let settings = Settings {
         home,
@@ -127,7 +133,6 @@ fn serve(context: &Context, args: &DaemonRunArgs) -> Outcome {
         git: "git".into(),
         git_environment: context.git_environment(),
         log_level: context.environment.log_level(),
-        detached: args.detached,
     };
     match amps_daemon::run(settings) {
         Ok(()) => Ok(ExitCode::SUCCESS),

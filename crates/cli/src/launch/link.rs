@@ -87,7 +87,7 @@ impl<'a> Link<'a> {
             return;
         };
         record.started = Some(facts.clone());
-        record.tell_or_spool(Request::Started(facts));
+        record.tell_or_spool(&Request::Started(facts));
     }
 
     /// Gives a sign of life and returns when the next one is due.
@@ -247,7 +247,7 @@ impl Record {
         }
     }
 
-    fn tell_or_spool(&mut self, request: Request) {
+    fn tell_or_spool(&mut self, request: &Request) {
         let told = self
             .client
             .as_mut()
@@ -255,7 +255,7 @@ impl Record {
         if !told {
             self.client = None;
             if self.spooled > 0 {
-                self.spool(&request);
+                self.spool(request);
             }
         }
     }

@@ -44,7 +44,7 @@ impl Local {
             // What fails here is done by the daemon, dated by the launch.
             drop(take_alone(&tools, &alone, Side::Base, &cutoff, tell));
         }));
-        drop(wait.recv_timeout(self.tools.limits.hold));
+        wait.recv_timeout(self.tools.limits.hold).ok();
         cutoff.set(self.clock.now());
     }
 

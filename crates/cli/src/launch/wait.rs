@@ -9,7 +9,9 @@ use amps_core::process::{Activity, Sighting};
 use amps_engine::process;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpgid, getpgrp, kill_process, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, getpgid, getpgrp, getpid, getsid, kill_process, waitid,
+};
 use rustix::termios::{isatty, tcgetattr};
 use signal_hook::consts::signal as number;
 
@@ -61,6 +63,8 @@ impl Waiter {
         let mut next_beat = beat();
         loop {
             if let Some(exit) = self.look()? {
+                // What ended the agent from the keyboard has arrived here too by now.
+                self.hear_all();
                 let signal = exit.signal().unwrap_or_default();
                 return Ok(Observed {
                     exit,
@@ -78,9 +82,13 @@ impl Waiter {
             }
             let until = self.look_at.map_or(next_beat, |at| at.min(next_beat));
             self.sleep(until.saturating_duration_since(now))?;
-            for arrived in self.signals.take() {
-                self.hear(arrived);
-            }
+            self.hear_all();
+        }
+    }
+
+    fn hear_all(&mut self) {
+        for arrived in self.signals.take() {
+            self.hear(arrived);
         }
     }
 
@@ -130,6 +138,10 @@ impl Waiter {
         match (signal, from) {
             (number::SIGCHLD, _) => {}
             (number::SIGCONT, _) => self.look_at = Some(Instant::now() + CONTINUED_TOGETHER),
+            // The end of a terminal is told to the leader of its session alone.
+            (number::SIGHUP, Sender::Kernel) if leads_session() => {
+                kill_process(self.child, Signal::HUP).ok();
+            }
             (signal, Sender::Kernel) => self.from_keyboard.push(signal),
             (_, Sender::Process(sender)) if sender.is_some_and(|pid| self.is_of_group(pid)) => {}
             (signal, Sender::Process(_)) => {
@@ -155,6 +167,10 @@ impl Waiter {
             kill_process(self.child, Signal::CONT).ok();
         }
     }
+}
+
+fn leads_session() -> bool {
+    getsid(None).is_ok_and(|session| session == getpid())
 }
 
 fn standard_streams() -> [BorrowedFd<'static>; 3] {

@@ -20,10 +20,10 @@ pub(crate) fn commits_between(
     end: &Snapshot,
     started_at: Timestamp,
 ) -> Result<Vec<CommitMade>, CaptureError> {
-    let (first, last) = (started_at.as_second(), end.taken_at.at.as_second());
-    let mut tips: Vec<Oid> = head::moves(git, workspace)?
+    let first = started_at.as_second();
+    let mut tips: Vec<Oid> = head::moves_until(git, workspace, end.taken_at.at)?
         .into_iter()
-        .filter(|moved| (first..=last).contains(&moved.at.as_second()))
+        .filter(|moved| moved.at.as_second() >= first)
         .filter_map(|moved| moved.new)
         .chain(end.head.clone())
         .filter(|tip| base.head.as_ref() != Some(tip))
@@ -50,6 +50,7 @@ pub(crate) fn commits_between(
             "--encoding=UTF-8",
             "--format=%H %ct %s",
         ])
+        .arg(format!("--max-age={first}"))
         .arg("--stdin")
         .input(revisions.as_bytes());
     let answer = git.run(&call)?;
@@ -60,7 +61,10 @@ pub(crate) fn commits_between(
             arguments: call.shown(),
             found: line.to_owned(),
         })?;
-        if at >= first {
+        // In the very second of the start, only the object itself can tell.
+        let is_older = at == first
+            && head::born(workspace, &oid).is_some_and(|born| born < started_at.as_nanosecond());
+        if at >= first && !is_older {
             commits.push(CommitMade {
                 oid,
                 subject: mask(subject).into_owned(),

@@ -3,12 +3,12 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use amps_core::capture::Side;
+use amps_core::capture::{Side, When};
 use amps_core::time::Moment;
 
 /// The kernel dates changes by a clock that ticks 100 to 1000 times a second, so a change may bear
 /// a time up to a tick before it was made.
-const SLACK: Duration = Duration::from_millis(20);
+const SLACK: Duration = Duration::from_millis(12);
 
 /// A cell, shared between the taker of a snapshot and the launcher, for the instant that the
 /// snapshot stands for: the launch of the agent, or its end.
@@ -52,18 +52,27 @@ impl Cutoff {
         self.instant().unwrap_or(self.asked)
     }
 
-    /// Returns, in nanoseconds since 1970, the change time from which on something is taken for
-    /// later than the instant.
+    /// Returns the instant in nanoseconds since 1970.
+    pub(crate) fn nanoseconds(&self) -> Option<i128> {
+        self.instant().map(|instant| instant.at.as_nanosecond())
+    }
+
+    /// Tells how a time that the kernel noted, in nanoseconds since 1970, lies to the instant.
     ///
-    /// Before an agent, a change that may have been its own must not pass for older. After it, a
-    /// change that may have been its last act must not be dropped: the kernel never dates a change
-    /// later than it was made, so what bears the instant or more was made after it.
-    pub(crate) fn later_from(&self, side: Side) -> Option<i128> {
-        let slack = match side {
-            Side::Base => i128::try_from(SLACK.as_nanos()).unwrap_or_default(),
-            Side::End => 0,
+    /// The kernel never dates a change later than it was made, so what bears the instant or more
+    /// was made after it. After an agent, what was dated before is its own or older; before one,
+    /// a change within the slack may be its first act.
+    pub(crate) fn when(&self, side: Side, time: i128) -> When {
+        let Some(instant) = self.nanoseconds() else {
+            return When::Before;
         };
-        self.instant()
-            .map(|instant| instant.at.as_nanosecond() - slack)
+        let slack = i128::try_from(SLACK.as_nanos()).unwrap_or_default();
+        if time >= instant {
+            When::After
+        } else if side == Side::Base && time >= instant - slack {
+            When::Perhaps
+        } else {
+            When::Before
+        }
     }
 }

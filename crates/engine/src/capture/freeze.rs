@@ -10,6 +10,7 @@ use amps_core::path::RawPath;
 use amps_core::snapshot::{LeftOut, LeftOutReason, Oid, Workspace, WorkspaceKind};
 use amps_core::time::Moment;
 
+use super::bulk::read_plain;
 use super::discover::require_small;
 use super::eol::kept_crlf;
 use super::hash::{Filter, Stored, Storing, Wanted, store};
@@ -205,13 +206,38 @@ fn ask_status(git: &Git, workspace: &Workspace) -> Result<(Status, Vec<RawPath>)
     Ok((status, unread))
 }
 
-/// Stores the contents of all files that differ from the index.
+/// Reads the contents that go into the commit as they are.
+fn read_files(
+    git: &Git,
+    workspace: &Workspace,
+    looker: &Looker,
+    items: &mut Items,
+) -> Result<(), GitError> {
+    let files = items
+        .iter()
+        .filter(|(_, item)| matches!(item.now, Now::File { .. }));
+    let paths: Vec<&RawPath> = files.map(|(path, _)| path).collect();
+    for (path, content) in read_plain(git, workspace, looker, &paths)? {
+        if let Some(item) = items.get_mut(&path)
+            && let Now::File { mode } = item.now
+        {
+            item.now = Now::Is(Some(Body {
+                mode,
+                data: Data::Inline(content),
+            }));
+        }
+    }
+    Ok(())
+}
+
+/// Stores or reads the contents of all files that differ from the index.
 fn store_files(
     git: &Git,
     workspace: &Workspace,
     looker: &mut Looker,
     items: &mut Items,
 ) -> Result<(), CaptureError> {
+    read_files(git, workspace, looker, items)?;
     let tracked = items.iter().filter_map(|(path, item)| {
         (matches!(item.now, Now::File { .. }) && item.index.is_some()).then_some(path)
     });

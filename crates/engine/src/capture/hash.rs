@@ -147,10 +147,10 @@ fn hash(
     filter: Filter,
     storing: Storing,
 ) -> Result<(Vec<Oid>, Option<GitError>), GitError> {
-    let mut list = Vec::new();
+    let mut list = String::new();
     for path in paths {
-        quote::push_quoted(&mut list, path.as_bytes());
-        list.push(b'\n');
+        list.push_str(&quote::quoted(path.as_bytes()));
+        list.push('\n');
     }
     let mut call = Call::at(workspace).arg("hash-object");
     if storing == Storing::Keep {
@@ -159,7 +159,7 @@ fn hash(
     if filter == Filter::Bypass {
         call = call.arg("--no-filters");
     }
-    let call = call.arg("--stdin-paths").input(&list);
+    let call = call.arg("--stdin-paths").input(list.as_bytes());
     let output = git.output(&call)?;
     let names: Option<Vec<Oid>> = output
         .stdout

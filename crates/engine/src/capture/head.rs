@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use amps_core::snapshot::{Oid, Workspace};
-use amps_core::time::Moment;
+use jiff::Timestamp;
 
 use super::CaptureError;
 use super::look::{changed_at, native};
@@ -17,7 +17,7 @@ use crate::git::{Call, Git, GitError};
 const LOG_READ: u64 = 4 * 1024 * 1024;
 
 /// Returns the moves of this working tree's HEAD, oldest first; none where no reflog is kept.
-pub(crate) fn moves(git: &Git, workspace: &Workspace) -> Result<Vec<HeadMove>, CaptureError> {
+fn moves(git: &Git, workspace: &Workspace) -> Result<Vec<HeadMove>, CaptureError> {
     let git_dir = native(&workspace.git_dir);
     let log = git_dir.join("logs/HEAD");
     match read_end(&log) {
@@ -69,7 +69,7 @@ fn ask_moves(git: &Git, workspace: &Workspace) -> Result<Vec<HeadMove>, GitError
     Ok(lines
         .into_iter()
         .filter_map(|(new, seconds)| {
-            let at = jiff::Timestamp::from_second(seconds).ok()?;
+            let at = Timestamp::from_second(seconds).ok()?;
             Some(HeadMove {
                 old: old.replace(new.clone()),
                 new: Some(new),
@@ -81,51 +81,82 @@ fn ask_moves(git: &Git, workspace: &Workspace) -> Result<Vec<HeadMove>, GitError
 
 /// Returns the commit that HEAD named at an instant, given what it names now.
 ///
-/// A reflog counts whole seconds. Within the second of the instant, a move to a commit that came
-/// into being after the instant is a later one; so is the last move, if the log itself changed
-/// since.
+/// Moves that the kernel's clock dates `later_from` or later, in nanoseconds since 1970, came after
+/// the instant.
 pub(crate) fn at(
     git: &Git,
     workspace: &Workspace,
     later_from: i128,
-    instant: Moment,
+    instant: Timestamp,
     now: Option<&Oid>,
 ) -> Result<Option<Oid>, CaptureError> {
-    let git_dir = native(&workspace.git_dir);
-    let log = ["logs/HEAD", "reftable/tables.list"]
-        .iter()
-        .find_map(|name| fs::metadata(git_dir.join(name)).ok());
-    if log.is_none_or(|log| changed_at(&log) < later_from) {
+    if !changed_since(workspace, later_from) {
         return Ok(now.cloned());
     }
     let moves = moves(git, workspace)?;
-    let objects = native(&workspace.common_dir).join("objects");
-    let is_later = |place: usize, moved: &HeadMove| {
-        let (at, second) = (moved.at.as_second(), instant.at.as_second());
-        at > second
-            || at == second
-                && (place + 1 == moves.len()
-                    || moved
-                        .new
-                        .as_ref()
-                        .is_some_and(|new| is_born_since(&objects, new, later_from)))
-    };
-    let first_later = moves
-        .iter()
-        .enumerate()
-        .find(|(place, moved)| is_later(*place, moved));
-    Ok(match first_later {
-        Some((_, moved)) => moved.old.clone(),
+    let later = first_later(workspace, &moves, later_from, instant);
+    Ok(match moves.into_iter().nth(later) {
+        Some(moved) => moved.old,
         None => now.cloned(),
     })
 }
 
-fn is_born_since(objects: &Path, oid: &Oid, later_from: i128) -> bool {
+/// Returns the moves up to an instant, oldest first.
+pub(crate) fn moves_until(
+    git: &Git,
+    workspace: &Workspace,
+    instant: Timestamp,
+) -> Result<Vec<HeadMove>, CaptureError> {
+    let later_from = instant.as_nanosecond();
+    let mut moves = moves(git, workspace)?;
+    if changed_since(workspace, later_from) {
+        let later = first_later(workspace, &moves, later_from, instant);
+        moves.truncate(later);
+    }
+    Ok(moves)
+}
+
+fn changed_since(workspace: &Workspace, later_from: i128) -> bool {
+    let git_dir = native(&workspace.git_dir);
+    ["logs/HEAD", "reftable/tables.list"]
+        .iter()
+        .find_map(|name| fs::metadata(git_dir.join(name)).ok())
+        .is_some_and(|log| changed_at(&log) >= later_from)
+}
+
+/// Returns the place of the first move after an instant, in a log that changed after it.
+///
+/// A reflog counts whole seconds. Within the second of the instant, a move to a commit that came
+/// into being after the instant is a later one; so is the last move of all.
+fn first_later(
+    workspace: &Workspace,
+    moves: &[HeadMove],
+    later_from: i128,
+    instant: Timestamp,
+) -> usize {
+    let last = moves.len().saturating_sub(1);
+    let is_later = |(place, moved): (usize, &HeadMove)| {
+        let (at, second) = (moved.at.as_second(), instant.as_second());
+        let born = || {
+            let born = moved.new.as_ref().and_then(|new| born(workspace, new));
+            born.is_some_and(|born| born >= later_from)
+        };
+        at > second || at == second && (place == last || born())
+    };
+    moves
+        .iter()
+        .enumerate()
+        .position(is_later)
+        .unwrap_or(moves.len())
+}
+
+/// Returns when an object came into being, in nanoseconds since 1970, where that can be known.
+pub(crate) fn born(workspace: &Workspace, oid: &Oid) -> Option<i128> {
     let (folder, rest) = oid.as_str().split_at(2);
+    let objects = native(&workspace.common_dir).join("objects");
     let born = fs::metadata(objects.join(folder).join(rest))
-        .and_then(|metadata| metadata.created())
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .and_then(|time| i128::try_from(time.as_nanos()).ok());
-    born.is_some_and(|born| born >= later_from)
+        .ok()?
+        .created()
+        .ok()?;
+    i128::try_from(born.duration_since(UNIX_EPOCH).ok()?.as_nanos()).ok()
 }

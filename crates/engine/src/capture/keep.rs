@@ -4,16 +4,18 @@
 //! changes are written. It is fed from a file: if this process dies, git still reads the whole of
 //! it. The commit depends on nothing but the frozen state, so doing it again gives the same one.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
 use std::thread;
 
+use amps_core::path::RawPath;
 use amps_core::snapshot::{Oid, Snapshot, Workspace};
 
 use super::CaptureError;
 use super::adopt::Particulars;
 use super::freeze::{Body, Data, Frozen};
-use super::look::native;
+use super::look::{is_missing, native};
 use crate::git::{Call, Git, GitError, Output, quote};
 
 /// Where references of ours live.
@@ -150,30 +152,50 @@ fn keep_commit(
     name: &str,
     replaces: Option<&Oid>,
 ) -> Result<(Oid, Oid), CaptureError> {
-    // To replace, the commit is made under a second name first: fast-import cannot be told what a
-    // reference must name before.
-    let made_under = match replaces {
-        None => name.to_owned(),
-        Some(_) => format!(
+    // Fast-import moves a reference forward without being asked, so one that may exist already is
+    // moved by itself, from what it is expected to name.
+    let is_new = replaces.is_none() && is_absent(workspace, name);
+    let made_under = if is_new {
+        name.to_owned()
+    } else {
+        format!(
             "{OURS}new/{}-{}",
             std::process::id(),
             name.replace('/', "-")
-        ),
+        )
     };
-    let stream = stream(frozen, &made_under);
-    let output = import(git, workspace, &stream)?;
+    let output = import(git, workspace, frozen, &made_under)?;
     let ImportedCommit {
         commit,
         tree,
         moved,
     } = read_import(workspace, output)?;
-    if let Some(old) = replaces {
-        move_ref(git, workspace, name, &commit, Some(old))?;
+    if !is_new {
+        let moved = move_ref(git, workspace, name, &commit, replaces);
         drop_ref(git, workspace, &made_under, &commit)?;
+        moved?;
     } else if let Err(error) = moved {
         accept_same(git, workspace, name, &commit, error)?;
     }
     Ok((commit, tree))
+}
+
+/// Returns whether a reference does not exist, where that can be told without asking git.
+fn is_absent(workspace: &Workspace, name: &str) -> bool {
+    let common_dir = native(&workspace.common_dir);
+    let packed = match fs::read(common_dir.join("packed-refs")) {
+        Ok(packed) => packed,
+        Err(error) if is_missing(&error) => Vec::new(),
+        Err(_) => return false,
+    };
+    let is_packed = || {
+        packed
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.ends_with(name.as_bytes()))
+    };
+    fs::symlink_metadata(common_dir.join(name)).is_err_and(|error| is_missing(&error))
+        && fs::symlink_metadata(common_dir.join("reftable")).is_err_and(|error| is_missing(&error))
+        && !is_packed()
 }
 
 fn drop_ref(git: &Git, workspace: &Workspace, name: &str, old: &Oid) -> Result<(), GitError> {
@@ -181,17 +203,25 @@ fn drop_ref(git: &Git, workspace: &Workspace, name: &str, old: &Oid) -> Result<(
     git.run(&call).map(|_| ())
 }
 
-fn import(git: &Git, workspace: &Workspace, stream: &[u8]) -> Result<Output, CaptureError> {
+fn import(
+    git: &Git,
+    workspace: &Workspace,
+    frozen: &Frozen,
+    name: &str,
+) -> Result<Output, CaptureError> {
     let unwritable = |source| CaptureError::io(std::env::temp_dir(), source);
     let mut file = tempfile::tempfile().map_err(unwritable)?;
-    file.write_all(stream)
-        .and_then(|()| file.seek(SeekFrom::Start(0)))
+    let mut out = BufWriter::new(&mut file);
+    write_stream(&mut out, frozen, name)
+        .and_then(|()| out.flush())
         .map_err(unwritable)?;
+    drop(out);
+    file.seek(SeekFrom::Start(0)).map_err(unwritable)?;
     Ok(git.output(&import_call(workspace).input_file(&file))?)
 }
 
 fn import_call(workspace: &Workspace) -> Call<'static> {
-    Call::at(workspace).args(["fast-import", "--quiet", "--done"])
+    Call::at(workspace).args(["fast-import", "--quiet", "--done", "--depth=0"])
 }
 
 struct ImportedCommit {
@@ -232,64 +262,62 @@ fn read_import(workspace: &Workspace, output: Output) -> Result<ImportedCommit, 
 
 /// Writes the commands that make the commit: HEAD and, when something is staged, the index are its
 /// parents.
-fn stream(frozen: &Frozen, name: &str) -> Vec<u8> {
-    let mut out = Vec::new();
+fn write_stream(out: &mut impl Write, frozen: &Frozen, name: &str) -> io::Result<()> {
     let index = (!frozen.staged.is_empty()).then_some(&frozen.staged);
     if let Some(staged) = index {
-        push_commit(&mut out, frozen, name, ":1", "amps: index");
-        push_edits(&mut out, staged);
+        write_commit(out, frozen, name, ":1", "amps: index")?;
+        write_edits(out, staged)?;
         if frozen.head.is_none() {
-            out.extend(format!("\nreset {name}\n").bytes());
+            writeln!(out, "\nreset {name}")?;
         }
+        writeln!(out)?;
     }
     let message = format!("{SUBJECT}\n\n{}", Particulars::of(frozen));
-    push_commit(&mut out, frozen, name, ":2", &message);
+    write_commit(out, frozen, name, ":2", &message)?;
     if index.is_some() {
-        out.extend(b"merge :1\n");
+        writeln!(out, "merge :1")?;
     }
-    push_edits(&mut out, &frozen.edits);
-    out.extend(b"\nget-mark :2\nls :2 \"\"\ndone\n");
-    out
+    write_edits(out, &frozen.edits)?;
+    writeln!(out, "\nget-mark :2\nls :2 \"\"\ndone")
 }
 
-fn push_commit(out: &mut Vec<u8>, frozen: &Frozen, name: &str, mark: &str, message: &str) {
+fn write_commit(
+    out: &mut impl Write,
+    frozen: &Frozen,
+    name: &str,
+    mark: &str,
+    message: &str,
+) -> io::Result<()> {
     let seconds = frozen.taken_at.at.as_second().max(0);
-    let header = format!(
-        "commit {name}\nmark {mark}\ncommitter {IDENTITY} {seconds} +0000\ndata {}\n{message}\n",
-        message.len()
-    );
-    out.extend(header.bytes());
-    if let Some(head) = &frozen.head {
-        out.extend(format!("from {head}\n").bytes());
+    writeln!(out, "commit {name}\nmark {mark}")?;
+    writeln!(out, "committer {IDENTITY} {seconds} +0000")?;
+    writeln!(out, "data {}\n{message}", message.len())?;
+    match &frozen.head {
+        Some(head) => writeln!(out, "from {head}"),
+        None => Ok(()),
     }
 }
 
 /// Writes deletions first, so that a folder can stand where a file was.
-fn push_edits<'a>(
-    out: &mut Vec<u8>,
-    edits: impl IntoIterator<Item = (&'a amps_core::path::RawPath, &'a Option<Body>)> + Copy,
-) {
-    for (path, _) in edits.into_iter().filter(|(_, body)| body.is_none()) {
-        out.extend(b"D ");
-        quote::push_quoted(out, path.as_bytes());
-        out.push(b'\n');
+fn write_edits(out: &mut impl Write, edits: &BTreeMap<RawPath, Option<Body>>) -> io::Result<()> {
+    for (path, _) in edits.iter().filter(|(_, body)| body.is_none()) {
+        writeln!(out, "D {}", quote::quoted(path.as_bytes()))?;
     }
     for (path, body) in edits {
         let Some(Body { mode, data }) = body else {
             continue;
         };
+        let path = quote::quoted(path.as_bytes());
         match data {
-            Data::Stored(oid) => out.extend(format!("M {mode:06o} {oid} ").bytes()),
-            Data::Inline(_) => out.extend(format!("M {mode:06o} inline ").bytes()),
-        }
-        quote::push_quoted(out, path.as_bytes());
-        out.push(b'\n');
-        if let Data::Inline(bytes) = data {
-            out.extend(format!("data {}\n", bytes.len()).bytes());
-            out.extend(bytes);
-            out.push(b'\n');
+            Data::Stored(oid) => writeln!(out, "M {mode:06o} {oid} {path}")?,
+            Data::Inline(bytes) => {
+                writeln!(out, "M {mode:06o} inline {path}\ndata {}", bytes.len())?;
+                out.write_all(bytes)?;
+                writeln!(out)?;
+            }
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ pub struct Restore<'a> {
 /// Which paths of a snapshot are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// All of them.
+    /// All of them, but those that a sparse checkout keeps out of the working tree.
     All,
     /// These files, and all files below these folders.
     Paths(Vec<RawPath>),
@@ -109,7 +109,11 @@ pub fn restore(
     workspace: &Workspace,
     restore: &Restore<'_>,
 ) -> Result<RestoreReport, CaptureError> {
-    let target = tree::files(git, workspace, restore.snapshot.tree.as_str())?;
+    let mut target = tree::files(git, workspace, restore.snapshot.tree.as_str())?;
+    if restore.selection == Selection::All {
+        let sparse = tree::sparse(git, workspace)?;
+        target.retain(|path, _| !sparse.contains(path));
+    }
     let known = known_versions(git, workspace, restore)?;
     let mut plan = Plan::make(workspace, &target, &restore.selection)?;
     let present = present_versions(git, workspace, &plan, &known)?;
@@ -256,8 +260,9 @@ fn include(
     let mut wanted = Vec::new();
     for (path, thing) in newer {
         let may_be_kept = !left_out.contains(path) && !looks_like_credential(path.file_name());
+        let is_kept = may_be_kept && matches!(frozen.edits.get(path), Some(Some(_)));
         match thing.kind {
-            _ if frozen.edits.contains_key(path) => {}
+            _ if is_kept => {}
             Kind::File if may_be_kept && thing.size <= limits.max_file_size => {
                 wanted.push(Wanted {
                     path: path.clone(),

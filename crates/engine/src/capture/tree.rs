@@ -1,6 +1,6 @@
 //! Questions about trees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use amps_core::path::RawPath;
 use amps_core::snapshot::{Oid, Workspace};
@@ -61,4 +61,15 @@ pub(crate) fn files(
         arguments: call.shown(),
         found,
     })
+}
+
+/// Returns the paths that a sparse checkout keeps out of the working tree.
+pub(crate) fn sparse(git: &Git, workspace: &Workspace) -> Result<HashSet<RawPath>, GitError> {
+    let call = Call::at(workspace).args(["ls-files", "-z", "-t", "--cached"]);
+    let answer = git.run(&call)?;
+    let records = answer.split(|byte| *byte == 0);
+    Ok(records
+        .filter_map(|record| record.strip_prefix(b"S "))
+        .map(RawPath::new)
+        .collect())
 }

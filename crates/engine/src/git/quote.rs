@@ -1,21 +1,26 @@
 //! Names quoted the way C quotes them, which git reads on its standard input.
 
-/// Appends the name in double quotes, with everything that is not plain ASCII as an escape.
-pub(crate) fn push_quoted(out: &mut Vec<u8>, name: &[u8]) {
-    out.push(b'"');
+/// Returns the name in double quotes, with everything that is not plain ASCII as an escape.
+pub(crate) fn quoted(name: &[u8]) -> String {
+    let mut out = String::with_capacity(name.len() + 2);
+    out.push('"');
     for &byte in name {
         match byte {
-            b'"' | b'\\' => out.extend([b'\\', byte]),
-            b' '..=b'~' => out.push(byte),
-            _ => out.extend([
-                b'\\',
-                b'0' + (byte >> 6),
-                b'0' + (byte >> 3 & 7),
-                b'0' + (byte & 7),
-            ]),
+            b'"' | b'\\' => out.extend(['\\', char::from(byte)]),
+            b' '..=b'~' => out.push(char::from(byte)),
+            _ => out.extend(
+                [
+                    b'\\',
+                    b'0' + (byte >> 6),
+                    b'0' + (byte >> 3 & 7),
+                    b'0' + (byte & 7),
+                ]
+                .map(char::from),
+            ),
         }
     }
-    out.push(b'"');
+    out.push('"');
+    out
 }
 
 #[cfg(test)]
@@ -24,8 +29,6 @@ mod tests {
 
     #[test]
     fn names_of_any_bytes_become_one_printable_line() {
-        let mut out = Vec::new();
-        push_quoted(&mut out, b"a \"b\\\n\xff\x01");
-        assert_eq!(out, br#""a \"b\\\012\377\001""#);
+        assert_eq!(quoted(b"a \"b\\\n\xff\x01"), r#""a \"b\\\012\377\001""#);
     }
 }

@@ -329,6 +329,11 @@ impl Ledger for SqliteLedger {
         Ok(id)
     }
 
+    fn bring_together(&mut self) -> Result<(), LedgerError> {
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        Ok(self.connection.query_row(checkpoint, [], |_| Ok(()))?)
+    }
+
     fn count(&self) -> Result<u64, LedgerError> {
         Ok(self
             .connection

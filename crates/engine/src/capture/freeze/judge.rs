@@ -1,6 +1,6 @@
 //! Which content stands for each path when the instant of the snapshot has passed meanwhile.
 
-use amps_core::capture::{Content, Look, Side, content_at};
+use amps_core::capture::{Content, Look, Side, When, content_at};
 use amps_core::snapshot::{Oid, Workspace};
 
 use super::{Body, Item, Items, Now};
@@ -34,21 +34,21 @@ impl Judge<'_> {
             side,
             cutoff,
         } = *self;
-        let Some(later_from) = cutoff.later_from(side) else {
+        let Some(instant) = cutoff.nanoseconds() else {
             return Ok(head_now);
         };
         let head = head::at(
             git,
             workspace,
-            later_from,
-            cutoff.taken_at(),
+            instant,
+            cutoff.taken_at().at,
             head_now.as_ref(),
         )?;
         if head != head_now {
             look_back(git, workspace, head.as_ref(), head_now.as_ref(), items)?;
         }
         let index = std::fs::metadata(native(&workspace.git_dir).join("index"));
-        let index_changed = index.is_ok_and(|index| changed_at(&index) >= later_from);
+        let index_changed = index.is_ok_and(|index| changed_at(&index) >= instant);
         for (path, item) in items {
             // What was staged after the instant says nothing of what was there at it.
             let known = if index_changed || head != head_now {
@@ -58,10 +58,10 @@ impl Judge<'_> {
             };
             let changed = looker.changed(path);
             let look = Look {
-                changed_since: changed.is_none_or(|changed| changed.at >= later_from),
-                born_since: changed
+                changed: changed.map_or(When::After, |changed| cutoff.when(side, changed.at)),
+                born: changed
                     .and_then(|changed| changed.born)
-                    .map(|born| born >= later_from),
+                    .map(|born| cutoff.when(side, born)),
                 tracked: known.is_some(),
             };
             let known = known.clone();

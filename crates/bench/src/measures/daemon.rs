@@ -1,0 +1,165 @@
+//! P11, P12 and P13: what a daemon costs while nothing happens.
+
+use std::{thread::sleep, time::Duration};
+
+use crate::{
+    Outcome,
+    bench::Bench,
+    home::Home,
+    leases::{LeaseProtocol, open_leases},
+    plain::PlainDaemon,
+    proc_stat::{memory, process_time, thread_time},
+    product::Product,
+    report::{Report, Row, at_most},
+    wrapper::Wrapper::{Amps, PlainLauncher},
+};
+
+/// Seconds between renewals of the plain launcher: the beat of the goal.
+const BEAT: u32 = 15;
+
+/// Returns the memory in MiB of a fresh daemon, and the KiB of each of 1,000 held leases.
+fn memory_of_leases(daemon: u32, protocol: &dyn LeaseProtocol) -> Outcome<(f64, f64)> {
+    const LEASES: usize = 1000;
+    sleep(Duration::from_millis(500));
+    let idle = memory(daemon)?;
+    let held = open_leases(protocol, LEASES)?;
+    sleep(Duration::from_millis(500));
+    let loaded = memory(daemon)?;
+    drop(held);
+    Ok((idle.pss / 1024.0, (loaded.pss - idle.pss) / LEASES as f64))
+}
+
+/// P11: the plain daemon's and ours.
+pub(crate) fn memory_rows(bench: &Bench, report: &mut Report) -> Outcome<()> {
+    let plain = PlainDaemon::start(&bench.home, "memory")?;
+    let (idle, each) = memory_of_leases(plain.pid(), &plain)?;
+    drop(plain);
+    let mut idle_row = Row::new("P11", "daemon, idle (PSS)")
+        .yardstick("plain daemon", &[idle], "MiB")
+        .goals(at_most(12.0), at_most(6.0), "MiB");
+    let mut each_row = Row::new("P11", "daemon, each of 1,000 leases (PSS)")
+        .yardstick("plain daemon", &[each], "KiB")
+        .goals(at_most(4.0), at_most(2.0), "KiB");
+    if let Some(amps) = &bench.amps {
+        let home = Home::new()?;
+        let product = Product::start(amps, &home)?;
+        sleep(Duration::from_millis(500));
+        let fresh = memory(product.daemon_pid())?;
+        let pss = fresh.pss / 1024.0;
+        idle_row = idle_row.ours(&[pss], "MiB").judged(&[pss]);
+        report.figure(
+            ("P11", "daemon, idle (RSS)", "MiB"),
+            "amps",
+            fresh.rss / 1024.0,
+        );
+        if let Some(protocol) = product.leases() {
+            let (_, each) = memory_of_leases(product.daemon_pid(), &*protocol)?;
+            each_row = each_row.ours(&[each], "KiB").judged(&[each]);
+        } else {
+            each_row = each_row.because("the product's protocol is not known yet");
+        }
+    }
+    report.row(idle_row);
+    report.row(each_row);
+    Ok(())
+}
+
+/// P12: processor time of one idle session, wrapper and daemon, per minute.
+pub(crate) fn idle(bench: &Bench, report: &mut Report) -> Outcome<()> {
+    let seconds = if bench.quick { 10 } else { 60 };
+    let dir = bench.home.path().to_path_buf();
+    let command = bench.agent(&["hold"]);
+    let mut watched = Vec::new();
+    let mut terminals = Vec::new();
+    let mut daemons = vec![(PlainLauncher, bench.plain.pid())];
+    daemons.extend(
+        bench
+            .product
+            .iter()
+            .map(|product| (Amps, product.daemon_pid())),
+    );
+    for (wrapper, daemon) in daemons {
+        let terminal = bench.start(&bench.wrapping(BEAT).argv(wrapper, 0, &command), &dir)?;
+        watched.push((wrapper.name(), terminal.pid(), daemon));
+        terminals.push(terminal);
+    }
+    sleep(Duration::from_secs(2));
+    let read = || -> Outcome<Vec<(u64, u64)>> {
+        let times = watched
+            .iter()
+            .map(|(_, wrapper, daemon)| Ok((thread_time(*wrapper)?, thread_time(*daemon)?)));
+        times.collect()
+    };
+    let before = read()?;
+    sleep(Duration::from_secs(seconds));
+    let after = read()?;
+    let mut totals = Vec::new();
+    for (((name, ..), before), after) in watched.iter().zip(&before).zip(&after) {
+        let minute = |from: u64, to: u64| (to - from) as f64 / 1e6 * 60.0 / seconds as f64;
+        let [wrapper, daemon] = [minute(before.0, after.0), minute(before.1, after.1)];
+        let what = format!("idle for {seconds} s, per minute");
+        report.figure(("P12", &what, "ms"), &format!("{name}, wrapper"), wrapper);
+        report.figure(("P12", &what, "ms"), &format!("{name}, daemon"), daemon);
+        totals.push(wrapper + daemon);
+    }
+    for terminal in &mut terminals {
+        terminal.send(b"\n")?;
+        terminal.finish()?;
+    }
+    let ours = totals.get(1..).unwrap_or_default();
+    report.row(
+        Row::new("P12", "processor time of an idle session per minute")
+            .yardstick(
+                "plain launcher and daemon",
+                totals.get(..1).unwrap_or_default(),
+                "ms",
+            )
+            .ours(ours, "ms")
+            .judged(ours)
+            .goals(at_most(1.0), at_most(0.3), "ms"),
+    );
+    Ok(())
+}
+
+/// P13: 10,000 leases that are renewed once a second.
+pub(crate) fn beats(bench: &Bench, report: &mut Report) -> Outcome<()> {
+    let (leases, seconds) = if bench.quick {
+        (2_000, 5)
+    } else {
+        (10_000, 15)
+    };
+    let what = format!("{leases} leases at a beat a second: processor time a second");
+    let plain = PlainDaemon::start(&bench.home, "beats")?;
+    let yardstick = busy(plain.pid(), &plain, leases, seconds)?;
+    drop(plain);
+    let mut row = Row::new("P13", &what)
+        .yardstick("plain daemon", &[yardstick], "ms")
+        .goals(at_most(3.0), at_most(1.5), "x");
+    if let Some(amps) = &bench.amps {
+        let home = Home::new()?;
+        let product = Product::start(amps, &home)?;
+        if let Some(protocol) = product.leases() {
+            let ours = busy(product.daemon_pid(), &*protocol, leases, seconds)?;
+            row = row.ours(&[ours], "ms").judged(&[ours / yardstick]);
+        } else {
+            row = row.because("the product's protocol is not known yet");
+        }
+    }
+    report.row(row);
+    Ok(())
+}
+
+/// Returns a daemon's processor milliseconds a second while leases beat.
+fn busy(daemon: u32, protocol: &dyn LeaseProtocol, leases: usize, seconds: u64) -> Outcome<f64> {
+    let mut held = open_leases(protocol, leases)?;
+    held.beat_for(protocol, 1)?;
+    let before = process_time(daemon)?;
+    let started = crate::clock::now();
+    held.beat_for(protocol, seconds)?;
+    let taken = crate::clock::milliseconds(started, crate::clock::now());
+    let behind = taken / 1000.0 - seconds as f64;
+    if behind > 0.2 * seconds as f64 {
+        return Err(format!("the beats came {behind:.1} s late").into());
+    }
+    Ok((process_time(daemon)? - before) / taken * 1000.0)
+}

@@ -1,0 +1,245 @@
+//! The daemon: on demand, one per home, replaced without loss, and what stands in its way.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixListener;
+
+use amps_testkit::{Home, PATIENCE, process, wait};
+
+use crate::record::{changes, home, ids, newest};
+
+#[test]
+fn it_starts_on_demand_tells_of_itself_and_stops() {
+    let home = home();
+    home.amps(["daemon", "status"]).run().code(1);
+    home.amps(["daemon", "start"]).run().ok();
+    let status = home.amps(["daemon", "status", "--json"]).run().ok().json();
+    assert_eq!(status["running"], true);
+    assert_eq!(status["daemon"]["pid"], home.daemon().pid().unwrap());
+    assert_eq!(status["daemon"]["protocol"], 1);
+    home.amps(["daemon", "stop"]).run().ok();
+    assert!(!home.daemon().is_alive());
+    assert!(!home.config_dir().join("ampd.sock").exists());
+    home.amps(["daemon", "stop"]).run().ok();
+}
+
+#[test]
+fn many_launchers_at_once_start_one_daemon() {
+    let home = home();
+    let folder = home.folder("plain");
+    let runs = (0..8)
+        .map(|_| home.amps(["run", "--", "true"]).cwd(&folder).start())
+        .collect::<Vec<_>>();
+    for run in runs {
+        run.wait(PATIENCE).ok();
+    }
+    assert_eq!(ids(&home).len(), 8);
+    let daemons = home
+        .processes()
+        .into_iter()
+        .filter(|stat| process::command_line(stat.pid).contains("daemon"));
+    assert_eq!(daemons.count(), 1);
+}
+
+#[test]
+fn a_second_daemon_of_one_home_is_refused() {
+    let home = home();
+    home.amps(["daemon", "start"]).run().ok();
+    let first = home.daemon().pid();
+    let refused = home.amps(["daemon", "run"]).run().code(13);
+    assert!(
+        refused
+            .stderr_text()
+            .contains("another daemon serves this home")
+    );
+    assert_eq!(home.daemon().pid(), first);
+}
+
+#[test]
+fn a_socket_left_by_a_dead_daemon_is_no_obstacle() {
+    let home = home();
+    home.amps(["daemon", "start"]).run().ok();
+    home.daemon().kill();
+    assert!(home.config_dir().join("ampd.sock").exists());
+    home.amps(["run", "--", "true"])
+        .cwd(home.folder("plain"))
+        .run()
+        .ok();
+    assert_eq!(newest(&home)["status"], "completed");
+}
+
+/// Listens in the daemon's place and greets as another version. It ends when told to stop.
+fn foreign_daemon(home: &Home) -> std::thread::JoinHandle<()> {
+    let folder = home.config_dir();
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("ampd.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            // The other side may be gone already: it only looked.
+            drop(stream.write_all(b"{\"amps\":999,\"version\":\"9.9.9\",\"pid\":1}\n"));
+            let lines = BufReader::new(stream).lines().map_while(Result::ok);
+            if lines.into_iter().any(|line| line.contains("\"stop\"")) {
+                break;
+            }
+        }
+        std::fs::remove_file(&path).unwrap();
+    })
+}
+
+#[test]
+fn a_daemon_of_another_version_makes_room() {
+    let home = home();
+    let foreign = foreign_daemon(&home);
+    let folder = home.folder("plain");
+    let run = home
+        .amps(["run", "--", "sh", "-c", "echo x > made"])
+        .cwd(&folder)
+        .run()
+        .ok();
+    assert_eq!(run.stderr_text(), "");
+    foreign.join().unwrap();
+    assert_eq!(changes(&newest(&home)), ["A made"]);
+}
+
+#[test]
+fn without_a_daemon_the_agent_runs_and_is_recorded_later() {
+    let home = home();
+    let repo = home.repo("work");
+    repo.write("mine.txt", "from before");
+    // A folder where the socket should be: no daemon can listen there.
+    let socket = home.config_dir().join("ampd.sock");
+    std::fs::create_dir_all(socket.join("in-the-way")).unwrap();
+    let run = home
+        .amps(["run", "--", "sh", "-c", "echo x > made.txt; exit 4"])
+        .cwd(repo.path())
+        .run()
+        .code(4);
+    assert!(
+        run.stderr_text()
+            .contains("facts are kept and delivered later"),
+        "{}",
+        run.text()
+    );
+    repo.write("after.txt", "by a person, afterwards");
+    std::fs::remove_dir_all(&socket).unwrap();
+    let record = newest(&home);
+    assert_eq!(record["status"], "aborted");
+    assert_eq!(record["runs"][0]["exit_code"], 4);
+    assert_eq!(changes(&record), ["A made.txt"]);
+    let events = home.amps(["log", "--json"]).run().ok().json();
+    let late = events
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|event| event["event"] == "delivered-late");
+    assert!(late, "{events}");
+}
+
+#[test]
+fn a_damaged_database_is_kept_aside_and_reported() {
+    let home = home();
+    let folder = home.folder("plain");
+    home.amps(["run", "--", "true"]).cwd(&folder).run().ok();
+    newest(&home);
+    home.amps(["daemon", "stop"]).run().ok();
+    let database = home.config_dir().join("sessions.db");
+    let mut bytes = std::fs::read(&database).unwrap();
+    bytes[..100].fill(0x55);
+    std::fs::File::create(&database)
+        .unwrap()
+        .write_all(&bytes)
+        .unwrap();
+    let started = home.amps(["daemon", "start"]).run().ok();
+    assert!(started.stderr_text().contains("E003"), "{}", started.text());
+    let names = std::fs::read_dir(home.config_dir()).unwrap();
+    let kept = names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("sessions.db.damaged-"))
+        .count();
+    assert!(kept >= 1);
+    home.amps(["run", "--", "true"]).cwd(&folder).run().ok();
+}
+
+#[test]
+fn a_home_that_cannot_be_written_does_not_keep_the_agent_from_running() {
+    let mut home = home();
+    let file = home.path("a-file");
+    std::fs::File::create(&file).unwrap();
+    home.set_env("AMPSM_CONFIG_DIR", file.join("home"));
+    let folder = home.folder("plain");
+    let run = home
+        .amps(["run", "--", "sh", "-c", "echo out; exit 9"])
+        .cwd(&folder)
+        .run()
+        .code(9);
+    assert_eq!(run.stdout_text(), "out\n");
+    assert!(
+        run.stderr_text().contains("amps: no daemon"),
+        "{}",
+        run.text()
+    );
+    let list = home.amps(["list"]).run().code(1);
+    assert!(
+        list.stderr_text().contains("error[E014]"),
+        "{}",
+        list.text()
+    );
+}
+
+#[test]
+fn a_wrong_configuration_is_named_with_its_line_and_the_agent_runs() {
+    let home = home();
+    let config = home.config_dir().join("config.yaml");
+    std::fs::create_dir_all(home.config_dir()).unwrap();
+    std::fs::File::create(&config)
+        .unwrap()
+        .write_all(b"lease:\n  tll: 3s\n")
+        .unwrap();
+    let run = home.amps(["daemon", "run"]).run().code(1);
+    let said = run.stderr_text();
+    assert!(
+        said.contains("error[E021]") && said.contains("line 2"),
+        "{said}"
+    );
+    home.amps(["run", "--", "true"])
+        .cwd(home.folder("plain"))
+        .run()
+        .ok();
+}
+
+#[test]
+fn a_home_deeper_than_a_socket_path_may_be_works() {
+    let mut home = home();
+    let deep = home.path("d".repeat(90)).join("e".repeat(90));
+    home.set_env("AMPSM_CONFIG_DIR", &deep);
+    home.amps(["run", "--", "true"])
+        .cwd(home.folder("plain"))
+        .run()
+        .ok();
+    wait::until("the session to be final", PATIENCE, || {
+        let record = home.amps(["show", "--json"]).run().ok().json();
+        (record["status"] == "completed").then_some(())
+    });
+    home.amps(["daemon", "stop"]).run().ok();
+}
+
+#[test]
+fn the_unit_for_the_service_manager_starts_this_home() {
+    let home = home();
+    let unit = home
+        .amps(["daemon", "install", "--print"])
+        .run()
+        .ok()
+        .stdout_text();
+    assert!(
+        unit.contains("daemon run") && unit.contains("AMPSM_CONFIG_DIR="),
+        "{unit}"
+    );
+    home.amps(["daemon", "install"]).run().ok();
+    assert!(
+        home.home_dir()
+            .join(".config/systemd/user/ampd.service")
+            .exists()
+    );
+}

@@ -1,0 +1,11 @@
+//! The program as people and scripts use it: the real binary in a sealed home.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod crash;
+mod daemon;
+mod endings;
+mod launch;
+mod programs;
+mod record;
+mod sessions;

@@ -1,0 +1,18 @@
+//! Tests of the engine against the real git and the real file system.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed; helpers outside #[test] need it too"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests act as the person and the agent: they run git and write files"
+)]
+
+mod capture_cutoff;
+mod capture_kinds;
+mod capture_left_out;
+mod capture_oracle;
+mod capture_repo;
+mod capture_repositories;
+mod capture_undisturbed;
+mod restore;
