@@ -46,9 +46,10 @@ impl Failure {
 impl From<CaptureError> for Failure {
     fn from(error: CaptureError) -> Self {
         let (code, hint) = match &error {
-            CaptureError::Git(GitError::NotFound { .. }) => {
-                (ErrorCode::GitFailed, "install git, or add its folder to PATH")
-            }
+            CaptureError::Git(GitError::NotFound { .. }) => (
+                ErrorCode::GitFailed,
+                "install git, or add its folder to PATH",
+            ),
             CaptureError::Git(_) => (
                 ErrorCode::GitFailed,
                 "run `git status` there: what git says of the repository may tell more",

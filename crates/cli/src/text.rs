@@ -7,6 +7,7 @@ pub(crate) mod table;
 pub(crate) mod time;
 
 use amps_core::path::visible;
+use unicode_width::UnicodeWidthStr as _;
 
 /// Returns the text without styles on one line, at most `most` characters long.
 pub(crate) fn brief(text: &str, most: usize) -> String {
@@ -28,13 +29,39 @@ pub(crate) fn command_line(words: &[String]) -> String {
 
 /// Quotes a word that a shell would take apart.
 pub(crate) fn quoted(word: &str) -> String {
-    let is_plain = |character: char| {
-        character.is_alphanumeric() || "-_./:=@%+,".contains(character)
-    };
+    let is_plain =
+        |character: char| character.is_alphanumeric() || "-_./:=@%+,".contains(character);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
     }
     format!("'{}'", visible(word).replace('\'', r"'\''"))
+}
+
+/// Returns the text behind an indent, broken between words to fit a terminal of this width; as it
+/// is where there is none.
+pub(crate) fn wrapped(text: &str, indent: &str, width: Option<usize>) -> String {
+    let Some(width) = width else {
+        return format!("{indent}{text}\n");
+    };
+    let room = width.saturating_sub(indent.width()).max(20);
+    let mut out = indent.to_owned();
+    let mut used = 0;
+    for word in text.split(' ') {
+        let needed = word.width();
+        if used > 0 && used + 1 + needed > room {
+            out.push('\n');
+            out.push_str(indent);
+            used = 0;
+        }
+        if used > 0 {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(word);
+        used += needed;
+    }
+    out.push('\n');
+    out
 }
 
 /// Returns a number with its noun: `1 file`, `2 files`.
@@ -49,10 +76,10 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
 pub(crate) fn amount(files: u64, additions: u64, deletions: u64) -> String {
     let mut text = counted(files, "file");
     if additions > 0 {
-        text.push_str(&format!(" +{additions}"));
+        text.extend([format!(" +{additions}")]);
     }
     if deletions > 0 {
-        text.push_str(&format!(" -{deletions}"));
+        text.extend([format!(" -{deletions}")]);
     }
     text
 }
@@ -66,6 +93,16 @@ mod tests {
         assert_eq!(brief("abc", 3), "abc");
         assert_eq!(brief("abcd", 3), "ab…");
         assert_eq!(brief("a\u{1b}[2J", 20), "a\\u{1b}[2J");
+    }
+
+    #[test]
+    fn sentences_break_between_words() {
+        let text = "one two three four five six";
+        assert_eq!(
+            wrapped(text, "  ", Some(22)),
+            "  one two three four\n  five six\n"
+        );
+        assert_eq!(wrapped(text, "  ", None), "  one two three four five six\n");
     }
 
     #[test]

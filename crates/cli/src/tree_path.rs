@@ -34,7 +34,9 @@ impl Meant {
                 ErrorCode::Ambiguous,
                 format!("`{}` may mean `{one}` or `{other}`", self.typed),
             )
-            .hint(format!("write `:/{one}` or `:/{other}`, from the top of the tree"))),
+            .hint(format!(
+                "write `:/{one}` or `:/{other}`, from the top of the tree"
+            ))),
             (Some(path), None) => Ok(path.clone()),
             (None, _) => Ok(self.candidates[0].clone()),
         }
@@ -62,7 +64,9 @@ pub(crate) fn read(typed: &OsStr, root: &RawPath, cwd: Option<&RawPath>) -> Resu
         candidates.extend(below(&absolute, root.as_bytes()));
     } else {
         candidates.extend(here.as_deref().and_then(|here| normal(here, bytes)));
-        let is_from_here = [&b"./"[..], b"../"].iter().any(|start| bytes.starts_with(start))
+        let is_from_here = [&b"./"[..], b"../"]
+            .iter()
+            .any(|start| bytes.starts_with(start))
             || matches!(bytes, b"." | b"..");
         if !is_from_here || here.is_none() {
             candidates.extend(normal(b"", bytes));
@@ -151,7 +155,10 @@ mod tests {
         let meant = read(OsStr::new("a"), &root, Some(&cwd)).unwrap();
         let top = RawPath::new(*b"a");
         assert_eq!(meant.clone().choose(|path| *path == top).unwrap(), top);
-        assert_eq!(meant.clone().choose(|_| true).unwrap_err().code, ErrorCode::Ambiguous);
+        assert_eq!(
+            meant.clone().choose(|_| true).unwrap_err().code,
+            ErrorCode::Ambiguous
+        );
         assert_eq!(meant.choose(|_| false).unwrap(), RawPath::new(*b"sub/a"));
     }
 }

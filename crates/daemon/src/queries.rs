@@ -103,7 +103,11 @@ fn not_found(ledger: &dyn Ledger, reference: &str) -> Fault {
 fn brief(reference: &str) -> String {
     const MOST: usize = 60;
     let short: String = reference.chars().take(MOST).collect();
-    let dots = if short.len() < reference.len() { "…" } else { "" };
+    let dots = if short.len() < reference.len() {
+        "…"
+    } else {
+        ""
+    };
     format!("{}{dots}", amps_core::path::visible(&short))
 }
 

@@ -1,6 +1,6 @@
 //! `amps diff`: what a session changed.
 
-use std::io::{Read as _, Write};
+use std::io::{Read as _, Write as _};
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
@@ -51,7 +51,10 @@ pub(crate) fn run(context: &Context, args: &DiffArgs) -> Outcome {
         output::print(&names(&changesets))?;
     } else if args.stat {
         output::print(&stat(context, &changesets))?;
-    } else if changesets.iter().any(|changeset| !changeset.files.is_empty()) {
+    } else if changesets
+        .iter()
+        .any(|changeset| !changeset.files.is_empty())
+    {
         print_patch(context, (&view, run), (base, end), (&changesets, &paths))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -73,7 +76,10 @@ fn both_ends<'a>(
 pub(crate) fn not_captured(view: &SessionView, run: &RunView, which: &str) -> Failure {
     let id = view.session.session_id.short();
     if !view.session.status.is_final() && which == "after" {
-        let message = format!("session {id} is {}: its end is not captured yet", run.status);
+        let message = format!(
+            "session {id} is {}: its end is not captured yet",
+            run.status
+        );
         return Fault::new(ErrorCode::NotCaptured, message)
             .hint("it is captured once the agent has ended; `git diff` shows the present")
             .into();
@@ -120,7 +126,8 @@ fn only(changeset: &mut Changeset, paths: &[RawPath]) {
     changeset
         .files
         .retain(|file| paths.iter().any(|path| concerns(file, path)));
-    let sum = |count: fn(&FileChange) -> Option<u64>| changeset.files.iter().filter_map(count).sum();
+    let sum =
+        |count: fn(&FileChange) -> Option<u64>| changeset.files.iter().filter_map(count).sum();
     let (additions, deletions) = (sum(|file| file.additions), sum(|file| file.deletions));
     changeset.additions = additions;
     changeset.deletions = deletions;
@@ -145,8 +152,12 @@ fn stat(context: &Context, changesets: &[Changeset]) -> String {
         text.push_str(&table.text("", reader.width));
         let files = u64::try_from(changeset.files.len()).unwrap_or(u64::MAX);
         let amount = amount(files, changeset.additions, changeset.deletions);
-        let when = if changeset.amendment { ", after the session had ended" } else { "" };
-        text.push_str(&format!("{FAINT}{amount}{when}{FAINT:#}\n"));
+        let when = if changeset.amendment {
+            ", after the session had ended"
+        } else {
+            ""
+        };
+        text.extend([format!("{FAINT}{amount}{when}{FAINT:#}\n")]);
     }
     text
 }
@@ -184,17 +195,25 @@ fn print_patch(
     let mut out = Printer::new(width.is_some(), false);
     for (from, to) in [(&base.tree, Some(&end.tree)), (&end.tree, later.as_ref())] {
         let Some(to) = to else { continue };
-        let difference = Difference { from, to, paths, form };
+        let difference = Difference {
+            from,
+            to,
+            paths,
+            form,
+        };
         let mut failed = None;
-        capture::diff(git, &workspace, &difference, &mut |bytes| {
-            match out.write(bytes) {
+        capture::diff(
+            git,
+            &workspace,
+            &difference,
+            &mut |bytes| match out.write(bytes) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
                     failed = Some(error);
                     ControlFlow::Break(())
                 }
-            }
-        })?;
+            },
+        )?;
         if let Some(error) = failed {
             return Err(error.into());
         }
@@ -223,7 +242,11 @@ fn print_stored(
     for patch in patches {
         let bytes = unpacked(&patch)?;
         let wanted = changesets.iter().flat_map(|changeset| &changeset.files);
-        let bytes = if paths.is_empty() { bytes } else { of_files(&bytes, wanted) };
+        let bytes = if paths.is_empty() {
+            bytes
+        } else {
+            of_files(&bytes, wanted)
+        };
         out.write(&bytes)?;
         if patch.truncated {
             output::say("its end is missing: it was longer than `capture.max_patch_size`");

@@ -1,10 +1,11 @@
 //! `amps explain`: which evidence led to a status, or what an error code means.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use amps_core::error::ErrorCode;
 use amps_core::event::{Event, Fact};
-use amps_core::evidence::Evidence;
+use amps_core::evidence::{Evidence, EvidenceKind};
 use amps_core::path::visible;
 use amps_proto::fault::Fault;
 use amps_proto::request::Request;
@@ -17,7 +18,8 @@ use crate::commands::show;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{FAINT, HEADING, Reader};
-use crate::text::{brief, sentence, session, time};
+use crate::text::table::Table;
+use crate::text::{brief, sentence, session, time, wrapped};
 use crate::{Outcome, connect, output};
 
 /// Explains a session or an error code.
@@ -37,7 +39,10 @@ pub(crate) fn run(context: &Context, args: &ExplainArgs) -> Outcome {
         (Err(Failure::Fault(fault)), None)
             if fault.code == ErrorCode::NotFound && looks_like_code(&args.subject) =>
         {
-            let message = format!("`{}` is no error code and no session", brief(&args.subject, 60));
+            let message = format!(
+                "`{}` is no error code and no session",
+                brief(&args.subject, 60)
+            );
             let all = ErrorCode::ALL.iter().map(|code| code.number());
             let hint = format!("the codes are {}", all.collect::<Vec<_>>().join(" "));
             Err(Fault::new(ErrorCode::NotFound, message).hint(hint).into())
@@ -100,17 +105,24 @@ fn is_heard(fact: &Fact) -> bool {
 fn in_words(view: &SessionView, events: &[Event], reader: &Reader) -> String {
     let mut text = session::heading(view);
     match &view.session.evidence {
-        Some(evidence) => text.push_str(&proof(evidence, reader)),
+        Some(evidence) => text.push_str(&proof(evidence, view, reader)),
         None => text.push_str(&lease(view, reader)),
     }
-    let heard: Vec<&Event> = events.iter().filter(|event| is_heard(&event.fact)).collect();
+    let heard: Vec<&Event> = events
+        .iter()
+        .filter(|event| is_heard(&event.fact))
+        .collect();
     if !heard.is_empty() {
-        text.push_str(&format!("\n{HEADING}also heard{HEADING:#}\n"));
+        text.extend([format!("\n{HEADING}also heard{HEADING:#}\n")]);
     }
     for event in heard {
         let at = reader.times.precise(event.at.at);
-        let sentence = sentence::event(&event.fact);
-        text.push_str(&format!("  {FAINT}{at}{FAINT:#}  {sentence}\n"));
+        text.extend([format!("  {FAINT}{at}{FAINT:#}\n")]);
+        text.push_str(&wrapped(
+            &sentence::event(&event.fact),
+            "    ",
+            reader.width,
+        ));
     }
     if let Some(run) = view.runs.last() {
         text.push_str(&session::owed(&view.session, run));
@@ -118,35 +130,86 @@ fn in_words(view: &SessionView, events: &[Event], reader: &Reader) -> String {
     text
 }
 
-fn proof(evidence: &Evidence, reader: &Reader) -> String {
+fn proof(evidence: &Evidence, view: &SessionView, reader: &Reader) -> String {
     let Evidence {
         kind,
         observed_at,
         last_alive,
         detail,
     } = evidence;
-    let mut text = format!(
-        "\n{HEADING}evidence{HEADING:#}  {kind}\n  {}\n  {FAINT}observed:{FAINT:#} {}\n",
-        sentence::evidence(*kind),
-        visible(detail),
-    );
-    let observed = reader.times.precise(observed_at.at);
-    text.push_str(&format!("\n{HEADING}when{HEADING:#}\n"));
-    match last_alive {
-        Some(alive) if alive != observed_at => {
-            let alive_at = reader.times.precise(alive.at);
-            text.push_str(&format!(
-                "  last known alive  {alive_at}\n  observed          {observed}\n  \
-                 the end lies between the two, {} apart\n",
-                time::short(observed_at.since(*alive))
-            ));
-        }
-        Some(_) => text.push_str(&format!("  observed as it happened, {observed}\n")),
-        None => text.push_str(&format!(
-            "  observed  {observed}\n  nobody knows how long before that it ended\n"
-        )),
+    let mut text = format!("\n{HEADING}evidence{HEADING:#}  {kind}\n");
+    text.push_str(&wrapped(sentence::evidence(*kind), "  ", reader.width));
+    let words = format!("Observed: {}.", visible(detail));
+    text.push_str(&wrapped(&words, "  ", reader.width));
+    let mut table = Table::new(&["", ""]);
+    let mut row = |key: &str, at| table.row(vec![key.into(), reader.times.precise(at).into()]);
+    let interval = Interval::of(evidence);
+    if let (false, Some(alive)) = (interval.is_exact, last_alive) {
+        row("last known alive", alive.at);
     }
+    row("observed", observed_at.at);
+    if let Some(ended) = view.session.ended_at {
+        row("recorded as the end", ended);
+    }
+    text.extend([format!(
+        "\n{HEADING}when{HEADING:#}\n{}",
+        table.text("  ", reader.width)
+    )]);
+    let words = match (interval.is_exact, interval.length) {
+        (true, _) => "It was observed as it happened.".to_owned(),
+        (false, Some(length)) => format!(
+            "The true end lies between the last sign of life and the observation, {} apart.",
+            time::short(length)
+        ),
+        (false, None) => "Nobody knows how long before the observation it ended.".to_owned(),
+    };
+    text.push_str(&wrapped(&words, "  ", reader.width));
     text
+}
+
+/// The time in which the true end lies.
+struct Interval {
+    /// Whether the observation is the end itself.
+    is_exact: bool,
+    /// How long it is, by the clock that cannot be set back.
+    length: Option<Duration>,
+}
+
+impl Interval {
+    fn of(evidence: &Evidence) -> Self {
+        let is_exact = match evidence.kind {
+            EvidenceKind::WaitStatus
+            | EvidenceKind::PtyHangup
+            | EvidenceKind::UserCommand
+            | EvidenceKind::StartFailed
+            | EvidenceKind::PidfdExit => true,
+            EvidenceKind::ProcessGone
+            | EvidenceKind::StartTimeMismatch
+            | EvidenceKind::BootIdChanged
+            | EvidenceKind::LockReleased
+            | EvidenceKind::LeaseExpired => false,
+        };
+        let observed = evidence.observed_at;
+        let length = match evidence.last_alive {
+            _ if is_exact => Some(Duration::ZERO),
+            // The clock that cannot be set back does not compare across boots.
+            Some(alive) if evidence.kind == EvidenceKind::BootIdChanged => {
+                Duration::try_from(observed.at.duration_since(alive.at)).ok()
+            }
+            alive => alive.map(|alive| observed.since(alive)),
+        };
+        Self { is_exact, length }
+    }
+
+    fn json(&self, evidence: &Evidence) -> serde_json::Value {
+        let observed = evidence.observed_at.at;
+        let alive = evidence.last_alive.map(|alive| alive.at);
+        json!({
+            "from": if self.is_exact { Some(observed) } else { alive },
+            "to": observed,
+            "seconds": self.length.map(|length| length.as_secs_f64()),
+        })
+    }
 }
 
 /// An open session: what keeps it open.
@@ -169,7 +232,10 @@ fn in_json(view: &SessionView, events: &[Event]) -> serde_json::Value {
     let session = &view.session;
     let evidence = session.evidence.as_ref();
     let run = view.runs.last();
-    let heard: Vec<&Event> = events.iter().filter(|event| is_heard(&event.fact)).collect();
+    let heard: Vec<&Event> = events
+        .iter()
+        .filter(|event| is_heard(&event.fact))
+        .collect();
     json!({
         "session_id": session.session_id,
         "status": session.status,
@@ -180,12 +246,7 @@ fn in_json(view: &SessionView, events: &[Event]) -> serde_json::Value {
         },
         "evidence": evidence,
         "meaning": evidence.map(|evidence| sentence::evidence(evidence.kind)),
-        "interval": evidence.map(|evidence| json!({
-            "from": evidence.last_alive.map(|moment| moment.at),
-            "to": evidence.observed_at.at,
-            "seconds": evidence.last_alive
-                .map(|alive| evidence.observed_at.since(alive).as_secs_f64()),
-        })),
+        "interval": evidence.map(|evidence| Interval::of(evidence).json(evidence)),
         "lease": run.map(|run| &run.lease),
         "heard": heard,
         "capture": run.map(|run| &run.capture),

@@ -84,7 +84,9 @@ fn query(context: &Context, args: &ListArgs) -> Result<Query, Failure> {
                 .into());
         }
         // A path is meant as the shell sees it: from the current folder.
-        Some(path) if path == "." || path == ".." || path.starts_with("./") || path.starts_with("../") => {
+        Some(path)
+            if path == "." || path == ".." || path.starts_with("./") || path.starts_with("../") =>
+        {
             let folder = env::current_folder().unwrap_or_default().join(path);
             let folder = std::fs::canonicalize(&folder).unwrap_or(folder);
             query.within = Some(RawPath::new(folder.as_os_str().as_bytes()));
@@ -95,7 +97,9 @@ fn query(context: &Context, args: &ListArgs) -> Result<Query, Failure> {
 }
 
 fn text(sessions: &[SessionRow], reader: &Reader) -> String {
-    let titles = ["ID", "STATUS", "[AGENT]", "WHEN", "[TOOK]", "CHANGED", "SESSION"];
+    let titles = [
+        "ID", "STATUS", "[AGENT]", "WHEN", "[TOOK]", "CHANGED", "SESSION",
+    ];
     let mut table = Table::new(&titles);
     for row in sessions {
         table.row(cells(row, reader));

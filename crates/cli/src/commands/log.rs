@@ -28,7 +28,7 @@ pub(crate) fn run(context: &Context, args: &LogArgs) -> Outcome {
     for event in &events {
         let at = reader.times.precise(event.at.at);
         let sentence = sentence::event(&event.fact);
-        text.push_str(&format!("{FAINT}{at}{FAINT:#}  {sentence}\n"));
+        text.extend([format!("{FAINT}{at}{FAINT:#}  {sentence}\n")]);
     }
     output::print(&text)?;
     Ok(ExitCode::SUCCESS)

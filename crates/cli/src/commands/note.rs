@@ -49,9 +49,7 @@ pub(crate) fn run(context: &Context, args: NoteArgs) -> Outcome {
 /// without text is an empty note and not a wait.
 fn from_stdin() -> Result<String, Failure> {
     let mut bytes = Vec::new();
-    std::io::stdin()
-        .take(LONGEST + 1)
-        .read_to_end(&mut bytes)?;
+    std::io::stdin().take(LONGEST + 1).read_to_end(&mut bytes)?;
     let refused = |message: &str| Fault::new(ErrorCode::BadArgument, message);
     if u64::try_from(bytes.len()).is_ok_and(|length| length > LONGEST) {
         return Err(refused("the note is longer than 1 MiB")

@@ -46,15 +46,19 @@ fn describe(command: &Command, above: &mut Vec<String>, text: &mut String) {
     above.push(command.get_name().to_owned());
     let name = above.join(" ");
     if above.len() > 1 {
-        text.push_str(&format!("\n## `{name}`\n\n"));
+        text.extend([format!("\n## `{name}`\n\n")]);
     }
     let about = command.get_long_about().or(command.get_about());
     if let Some(about) = about {
-        text.push_str(&format!("{about}.\n").replace("..\n", ".\n"));
+        let about = about.to_string();
+        text.extend([about.trim_end_matches('.'), ".\n"]);
     }
     let usage = command.clone().render_usage().to_string();
-    let usage: Vec<&str> = usage.lines().map(|line| line.trim_start_matches("Usage:").trim()).collect();
-    text.push_str(&format!("\n```text\n{}\n```\n", usage.join("\n")));
+    let usage: Vec<&str> = usage
+        .lines()
+        .map(|line| line.trim_start_matches("Usage:").trim())
+        .collect();
+    text.extend([format!("\n```text\n{}\n```\n", usage.join("\n"))]);
     let arguments: Vec<&Arg> = command
         .get_arguments()
         .filter(|arg| !arg.is_hide_set() && !matches!(arg.get_id().as_str(), "help" | "version"))
@@ -63,12 +67,19 @@ fn describe(command: &Command, above: &mut Vec<String>, text: &mut String) {
         text.push_str("\n| argument | meaning |\n|---|---|\n");
     }
     for argument in arguments {
-        text.push_str(&format!("| `{}` | {} |\n", form(argument), meaning(argument)));
+        text.extend([format!(
+            "| `{}` | {} |\n",
+            form(argument),
+            meaning(argument)
+        )]);
     }
     if let Some(after) = command.get_after_help() {
-        text.push_str(&format!("\n{after}\n"));
+        text.extend([format!("\n{after}\n")]);
     }
-    for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+    for inner in command
+        .get_subcommands()
+        .filter(|inner| !inner.is_hide_set())
+    {
         describe(inner, above, text);
     }
     above.pop();
@@ -103,7 +114,7 @@ fn meaning(argument: &Arg) -> String {
         .map(|value| format!("`{}`", value.get_name()))
         .collect();
     if takes_value && !possible.is_empty() {
-        text.push_str(&format!("; one of {}", possible.join(", ")));
+        text.extend([format!("; one of {}", possible.join(", "))]);
     }
     let defaults: Vec<String> = argument
         .get_default_values()
@@ -111,7 +122,7 @@ fn meaning(argument: &Arg) -> String {
         .map(|value| format!("`{}`", value.to_string_lossy()))
         .collect();
     if takes_value && !defaults.is_empty() {
-        text.push_str(&format!("; default {}", defaults.join(", ")));
+        text.extend([format!("; default {}", defaults.join(", "))]);
     }
     text.replace('\n', " ").replace('|', "\\|")
 }
@@ -125,7 +136,9 @@ fn configuration() -> String {
     );
     for (variable, key) in VARIABLES {
         let (default, meaning) = key_meaning(key);
-        text.push_str(&format!("| `{key}` | `{variable}` | {default} | {meaning} |\n"));
+        text.extend([format!(
+            "| `{key}` | `{variable}` | {default} | {meaning} |\n"
+        )]);
     }
     text.push_str(
         "\n```yaml\nlease:\n  ttl: 30s\ncapture:\n  max_file_size: 64MiB\n```\n\nAn unknown key in \
@@ -190,12 +203,12 @@ fn environment() -> String {
          | variable | meaning |\n|---|---|\n"
     );
     for (name, meaning) in NAMES {
-        text.push_str(&format!("| `{name}` | {meaning} |\n"));
+        text.extend([format!("| `{name}` | {meaning} |\n")]);
     }
-    text.push_str(&format!(
+    text.extend([format!(
         "\nThe launcher sets `{}` for an agent: the id of its session.\n",
         amps_engine::process::SESSION_VARIABLE
-    ));
+    )]);
     text
 }
 
@@ -205,11 +218,11 @@ fn errors() -> String {
          meaning. `amps explain E010` prints its page.\n\n| code | error | exit code |\n|---|---|---|\n"
     );
     for code in ErrorCode::ALL {
-        text.push_str(&format!(
+        text.extend([format!(
             "| [{code}](../errors/{code}.md) | {} | {} |\n",
             code.title(),
             exit_code::of(*code)
-        ));
+        )]);
     }
     text
 }
@@ -217,7 +230,7 @@ fn errors() -> String {
 fn exit_codes() -> String {
     let mut text = format!("# Exit codes\n\n{NOTICE}| exit | meaning |\n|---|---|\n");
     for (code, meaning) in exit_code::ALL {
-        text.push_str(&format!("| {code} | {} |\n", meaning.trim()));
+        text.extend([format!("| {code} | {} |\n", meaning.trim())]);
     }
     text.push_str(
         "| 128 + n | ended by signal n; 141 when the reader of the output has left |\n\
@@ -234,7 +247,10 @@ mod tests {
     fn every_key_and_every_variable_is_described() {
         for (variable, key) in VARIABLES {
             assert!(!key_meaning(key).1.is_empty(), "{key}");
-            assert!(NAMES.iter().any(|(name, _)| *name == variable), "{variable}");
+            assert!(
+                NAMES.iter().any(|(name, _)| *name == variable),
+                "{variable}"
+            );
         }
     }
 }

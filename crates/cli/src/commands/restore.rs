@@ -92,7 +92,9 @@ fn workspace(
     }
     let message = format!("the working tree or the snapshots of session {id} are gone");
     let mut fault = Fault::new(ErrorCode::RepositoryInvalid, message);
-    fault.causes.push(format!("the files were in {}", recorded.root));
+    fault
+        .causes
+        .push(format!("the files were in {}", recorded.root));
     let hint = format!(
         "`amps diff {id} > session.patch` writes the patch kept in the store; `git apply -R` of it \
          brings a copy of the tree back"
@@ -156,8 +158,8 @@ impl Job<'_> {
         let mut chosen = Vec::new();
         let mut unknown = Vec::new();
         for meant in all {
-            let path = meant
-                .choose(|path| path.as_bytes().is_empty() || !missing.contains(path))?;
+            let path =
+                meant.choose(|path| path.as_bytes().is_empty() || !missing.contains(path))?;
             if path.as_bytes().is_empty() {
                 return Ok(Selection::All);
             }
@@ -174,10 +176,15 @@ impl Job<'_> {
                 "before",
                 "what the session itself made comes back by `--from after`",
             ),
-            Moment::After => ("after", "what was there before comes back by `--from before`"),
+            Moment::After => (
+                "after",
+                "what was there before comes back by `--from before`",
+            ),
         };
         let message = format!("not in the state {which} the session: {}", listed(&unknown));
-        Err(Fault::new(ErrorCode::NotCaptured, message).hint(hint).into())
+        Err(Fault::new(ErrorCode::NotCaptured, message)
+            .hint(hint)
+            .into())
     }
 }
 
@@ -192,7 +199,10 @@ fn refuse(report: &RestoreReport, state: &State, args: &RestoreArgs) -> Result<(
     let message = if report.written.is_empty() {
         format!("{paths} would lose newer work; nothing was written")
     } else {
-        let written = counted(u64::try_from(report.written.len()).unwrap_or(u64::MAX), "file");
+        let written = counted(
+            u64::try_from(report.written.len()).unwrap_or(u64::MAX),
+            "file",
+        );
         format!("{paths} changed while {written} were being brought back")
     };
     let mut fault = Fault::new(ErrorCode::WouldOverwrite, message);
@@ -206,9 +216,15 @@ fn refuse(report: &RestoreReport, state: &State, args: &RestoreArgs) -> Result<(
     }
     if report.refused.len() > MOST {
         let more = u64::try_from(report.refused.len() - MOST).unwrap_or(u64::MAX);
-        fault.causes.push(format!("and {}", counted(more, "more path")));
+        fault
+            .causes
+            .push(format!("and {}", counted(more, "more path")));
     }
-    let from = if *which == "after" { " --from after" } else { "" };
+    let from = if *which == "after" {
+        " --from after"
+    } else {
+        ""
+    };
     let hint = match first.reason {
         RestoreRefusal::Newer => format!(
             "name the paths to bring back, or `amps restore {id}{from} --force` to keep that work \
@@ -229,7 +245,7 @@ fn listed(paths: &[RawPath]) -> String {
     let shown: Vec<String> = paths.iter().take(MOST).map(RawPath::to_string).collect();
     let mut text = shown.join(", ");
     if paths.len() > MOST {
-        text.push_str(&format!(" and {} more", paths.len() - MOST));
+        text.extend([format!(" and {} more", paths.len() - MOST)]);
     }
     text
 }
@@ -264,7 +280,7 @@ fn tell(
     let did = if args.dry_run { "would write" } else { "wrote" };
     let mut text = String::new();
     for path in &report.written {
-        text.push_str(&format!("{GOOD}{did}{GOOD:#} {path}\n"));
+        text.extend([format!("{GOOD}{did}{GOOD:#} {path}\n")]);
     }
     output::print(&text)?;
     let count = |paths: &[RawPath]| u64::try_from(paths.len()).unwrap_or(u64::MAX);
@@ -273,10 +289,19 @@ fn tell(
         0 => String::new(),
         same => format!("; {} already so", counted(same, "file")),
     };
-    output::say(&format!("{did} {written} as {which} session {id}{same}"));
+    let they_were = if report.written.len() == 1 {
+        "it was"
+    } else {
+        "they were"
+    };
+    output::say(&format!(
+        "{did} {written} as {they_were} {which} session {id}{same}"
+    ));
     if !report.left_alone.is_empty() {
         let paths = listed(&report.left_alone);
-        output::say(&format!("left alone, since that state does not have them: {paths}"));
+        output::say(&format!(
+            "left alone, since that state does not have them: {paths}"
+        ));
     }
     if !report.submodules.is_empty() {
         let paths = listed(&report.submodules);

@@ -42,14 +42,18 @@ impl Pretty {
     fn lines(&self, bytes: &[u8]) -> String {
         let mut out = String::with_capacity(bytes.len());
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let style = if self.adds_colour { style(line) } else { Style::new() };
+            let style = if self.adds_colour {
+                style(line)
+            } else {
+                Style::new()
+            };
             let (line, end) = match line.strip_suffix(b"\n") {
                 Some(line) => (line, "\n"),
                 None => (line, ""),
             };
-            out.push_str(&format!("{style}"));
+            out.extend([format!("{style}")]);
             push_harmless(&mut out, line);
-            out.push_str(&format!("{style:#}{end}"));
+            out.extend([format!("{style:#}{end}")]);
         }
         out
     }
@@ -92,7 +96,7 @@ fn push_harmless(out: &mut String, line: &[u8]) {
             rest = &rest[character.len_utf8()..];
         }
         for byte in chunk.invalid() {
-            out.push_str(&format!("\\x{byte:02X}"));
+            out.extend([format!("\\x{byte:02X}")]);
         }
     }
 }
@@ -195,14 +199,16 @@ mod tests {
             new_mode: None,
             uncertain: false,
         };
-        let patch = b"diff --git a/a b/a\n+1\ndiff --git \"a/\\303\\251\\n\" \"b/\\303\\251\\n\"\n+2\n\
+        let patch =
+            b"diff --git a/a b/a\n+1\ndiff --git \"a/\\303\\251\\n\" \"b/\\303\\251\\n\"\n+2\n\
                       diff --git a/o x b/n x\n+3\n";
-        let cut = |files: &[FileChange]| {
-            String::from_utf8(of_files(patch, files.iter())).unwrap()
-        };
+        let cut = |files: &[FileChange]| String::from_utf8(of_files(patch, files.iter())).unwrap();
         assert_eq!(cut(&[file(b"a", None)]), "diff --git a/a b/a\n+1\n");
         assert!(cut(&[file("é\n".as_bytes(), None)]).ends_with("+2\n"));
-        assert_eq!(cut(&[file(b"n x", Some(b"o x"))]), "diff --git a/o x b/n x\n+3\n");
+        assert_eq!(
+            cut(&[file(b"n x", Some(b"o x"))]),
+            "diff --git a/o x b/n x\n+3\n"
+        );
         assert_eq!(cut(&[]), "");
     }
 }

@@ -108,7 +108,10 @@ pub(crate) fn event(fact: &Fact) -> String {
                 0 => String::new(),
                 _ => format!("; {} uncertain", counted(as_u64(*uncertain), "path")),
             };
-            format!("state before the agent captured: tree {}{doubt}", head(tree.as_str()))
+            format!(
+                "state before the agent captured: tree {}{doubt}",
+                head(tree.as_str())
+            )
         }
         Fact::Ended {
             status,

@@ -23,14 +23,14 @@ pub(crate) fn heading(view: &SessionView) -> String {
     let session = &view.session;
     let mut text = format!("{HEADING}session {}{HEADING:#}", session.session_id);
     if let Some(name) = &session.name {
-        text.push_str(&format!("  {HEADING}{}{HEADING:#}", visible(name)));
+        text.extend([format!("  {HEADING}{}{HEADING:#}", visible(name))]);
     }
     let style = sentence::style(session.status);
     let why = match session.status_reason {
         Some(reason) => sentence::reason(reason, exit(view)),
         None => sentence::standing(session.status).to_owned(),
     };
-    text.push_str(&format!("\n{style}{}{style:#}: {why}\n", session.status));
+    text.extend([format!("\n{style}{}{style:#}: {why}\n", session.status)]);
     text
 }
 
@@ -47,7 +47,11 @@ pub(crate) fn page(view: &SessionView, reader: &Reader) -> String {
     text.push('\n');
     text.push_str(&particulars(view, reader));
     for changeset in &view.changesets {
-        text.push_str(&changes(changeset, reader));
+        text.push_str(&changes(
+            changeset,
+            &view.session.session_id.short(),
+            reader,
+        ));
     }
     if let Some(run) = view.runs.last() {
         let captured = run.capture.end == CaptureState::Done;
@@ -58,13 +62,13 @@ pub(crate) fn page(view: &SessionView, reader: &Reader) -> String {
         text.push_str(&owed(&view.session, run));
     }
     if !view.notes.is_empty() {
-        text.push_str(&format!("\n{HEADING}notes{HEADING:#}\n"));
+        text.extend([format!("\n{HEADING}notes{HEADING:#}\n")]);
     }
     for note in &view.notes {
         let at = reader.times.full(note.at);
-        text.push_str(&format!("  {FAINT}{at}{FAINT:#}\n"));
+        text.extend([format!("  {FAINT}{at}{FAINT:#}\n")]);
         for line in note.text.lines() {
-            text.push_str(&format!("    {}\n", visible(line)));
+            text.extend([format!("    {}\n", visible(line))]);
         }
     }
     text
@@ -90,7 +94,11 @@ fn particulars(view: &SessionView, reader: &Reader) -> String {
         row("ended", reader.times.full(ended));
     }
     if let Some(took) = took(view, reader) {
-        let words = if session.status.is_final() { "took" } else { "so far" };
+        let words = if session.status.is_final() {
+            "took"
+        } else {
+            "so far"
+        };
         row(words, output::duration(took));
     }
     if let Some(exit) = exit(view) {
@@ -128,11 +136,14 @@ fn took(view: &SessionView, reader: &Reader) -> Option<Duration> {
     if let Some(seconds) = run.duration {
         return Duration::try_from_secs_f64(seconds).ok();
     }
-    let start = view.session.started_at.filter(|_| !view.session.status.is_final())?;
+    let start = view
+        .session
+        .started_at
+        .filter(|_| !view.session.status.is_final())?;
     Duration::try_from(reader.times.now().duration_since(start)).ok()
 }
 
-fn changes(changeset: &Changeset, reader: &Reader) -> String {
+fn changes(changeset: &Changeset, id: &str, reader: &Reader) -> String {
     let title = if changeset.amendment {
         "changed after the end, by what lived on"
     } else {
@@ -144,7 +155,7 @@ fn changes(changeset: &Changeset, reader: &Reader) -> String {
         amount(files, changeset.additions, changeset.deletions)
     );
     if changeset.partial {
-        text.push_str(&format!("  {NOTABLE}(not complete){NOTABLE:#}"));
+        text.extend([format!("  {NOTABLE}(not complete){NOTABLE:#}")]);
     }
     text.push('\n');
     let mut table = Table::new(&["", "", ""]);
@@ -152,9 +163,13 @@ fn changes(changeset: &Changeset, reader: &Reader) -> String {
         table.row(file_cells(file));
     }
     text.push_str(&table.text("  ", reader.width));
-    text.push_str(&rest(changeset.files.len(), "file", "`amps diff --stat`"));
+    text.push_str(&rest(
+        changeset.files.len(),
+        "file",
+        &format!("`amps diff {id} --stat`"),
+    ));
     if !changeset.commits.is_empty() {
-        text.push_str(&format!("\n{HEADING}commits{HEADING:#}\n"));
+        text.extend([format!("\n{HEADING}commits{HEADING:#}\n")]);
     }
     let mut table = Table::new(&["", ""]);
     for commit in changeset.commits.iter().take(MOST) {
@@ -203,7 +218,7 @@ pub(crate) fn file_cells(file: &FileChange) -> Vec<Cell> {
 fn rest(count: usize, noun: &str, how: &str) -> String {
     match u64::try_from(count.saturating_sub(MOST)).unwrap_or(u64::MAX) {
         0 => String::new(),
-        more => format!("  … and {}; {how} shows all\n", counted(more, noun)),
+        more => format!("  … and {} more; {how} shows all\n", counted(more, noun)),
     }
 }
 
@@ -221,20 +236,23 @@ fn doubts(run: &RunView) -> String {
     uncertain.dedup();
     let mut text = String::new();
     if !left_out.is_empty() {
-        text.push_str(&format!("\n{HEADING}left out of the record{HEADING:#}\n"));
+        text.extend([format!("\n{HEADING}left out of the record{HEADING:#}\n")]);
     }
     for left in left_out.iter().take(MOST) {
-        text.push_str(&format!("  {}  {FAINT}{}{FAINT:#}\n", left.path, left.reason));
+        text.extend([format!(
+            "  {}  {FAINT}{}{FAINT:#}\n",
+            left.path, left.reason
+        )]);
     }
     text.push_str(&rest(left_out.len(), "path", "`--json`"));
     if !uncertain.is_empty() {
-        text.push_str(&format!(
+        text.extend([format!(
             "\n{HEADING}uncertain{HEADING:#}  changed while the record was made; whose change it is \
              cannot be known\n"
-        ));
+        )]);
     }
     for path in uncertain.iter().take(MOST) {
-        text.push_str(&format!("  {path}\n"));
+        text.extend([format!("  {path}\n")]);
     }
     text.push_str(&rest(uncertain.len(), "path", "`--json`"));
     text
@@ -253,15 +271,15 @@ pub(crate) fn owed(session: &Session, run: &RunView) -> String {
             CaptureState::GivenUp => BAD,
         };
         let state = sentence::capture(state);
-        text.push_str(&format!(
+        text.extend([format!(
             "\nthe state {which} the agent is {style}{state}{style:#}"
-        ));
+        )]);
         if capture.attempts > 0 {
             let attempts = counted(u64::from(capture.attempts), "attempt");
-            text.push_str(&format!(" after {attempts}"));
+            text.extend([format!(" after {attempts}")]);
         }
         if let Some(reason) = &capture.reason {
-            text.push_str(&format!(": {}", brief(reason, 600)));
+            text.extend([format!(": {}", brief(reason, 600))]);
         }
         text.push('\n');
     }

@@ -57,7 +57,7 @@ impl Cell {
             if style.is_plain() {
                 out.push_str(kept);
             } else {
-                out.push_str(&format!("{style}{kept}{style:#}"));
+                out.extend([format!("{style}{kept}{style:#}")]);
             }
             if kept.len() < text.len() {
                 break;
@@ -199,8 +199,16 @@ mod tests {
 
     fn table() -> Table {
         let mut table = Table::new(&["ID", "[AGENT]", "WHAT"]);
-        table.row(vec!["1".into(), "claude".into(), "fix the parser of dates".into()]);
-        table.row(vec!["22".into(), "日本".into(), "日本語のテキスト日本語".into()]);
+        table.row(vec![
+            "1".into(),
+            "claude".into(),
+            "fix the parser of dates".into(),
+        ]);
+        table.row(vec![
+            "22".into(),
+            "日本".into(),
+            "日本語のテキスト日本語".into(),
+        ]);
         table
     }
 

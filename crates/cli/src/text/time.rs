@@ -163,7 +163,15 @@ mod tests {
         assert_eq!(parse_since(full, now), Some(at("2026-01-31T08:00:00Z")));
         assert!(parse_since("2026-01-31", now).is_some());
         assert!(parse_since("2026-01-31 10:00", now).is_some());
-        for text in ["", "soon", "2026", "2026-01", "-3h", "2026-13-01", "99999999999999w"] {
+        for text in [
+            "",
+            "soon",
+            "2026",
+            "2026-01",
+            "-3h",
+            "2026-13-01",
+            "99999999999999w",
+        ] {
             assert_eq!(parse_since(text, now), None, "{text}");
         }
     }
