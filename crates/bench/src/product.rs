@@ -2,6 +2,8 @@
 //! store. When one of them changes, or when a part that is still missing is written, this is the
 //! only file to adapt.
 
+mod wire;
+
 use std::{
     fs::File,
     path::{Path, PathBuf},
@@ -24,6 +26,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub(crate) struct Product {
     amps: String,
     daemon: Child,
+    home: PathBuf,
 }
 
 impl Product {
@@ -39,7 +42,12 @@ impl Product {
             .stderr(log)
             .spawn()
             .map_err(|error| format!("{amps}: {error}"))?;
-        let mut product = Self { amps, daemon };
+        let home_folder = home.path().join(".ampsm");
+        let mut product = Self {
+            amps,
+            daemon,
+            home: home_folder,
+        };
         let deadline = clock::now() + PATIENCE;
         loop {
             if let Some(status) = product.daemon.try_wait()? {
@@ -129,19 +137,35 @@ impl Product {
         }
     }
 
-    /// Returns the daemon's language, once there is one. To be written against `crates/proto`.
-    #[expect(
-        clippy::unused_self,
-        reason = "will hand out the socket of this daemon"
-    )]
+    /// Returns the daemon's language.
     pub(crate) fn leases(&self) -> Option<Box<dyn LeaseProtocol>> {
-        None
+        Some(Box::new(wire::Wire::new(&self.home)?))
     }
 
-    /// Returns how to fill the store, once its schema is known. To be written against
-    /// `crates/engine`; stop the daemon while filling.
-    pub(crate) fn filler() -> Option<Filler> {
-        None
+    /// Returns how to fill the store: each session is a copy of the one that was recorded last,
+    /// under ids and a time of its own.
+    pub(crate) fn filler() -> Filler {
+        let id = |kind: u32| {
+            format!("printf('%08x-0000-4000-800{kind}-%012x', (?1 * 2654435761) & 4294967295, ?1)")
+        };
+        let (session, run, lease) = (id(0), id(1), id(2));
+        let template = "ORDER BY rowid LIMIT 1";
+        Filler {
+            statements: vec![
+                format!(
+                    "INSERT INTO session
+                     SELECT {session}, 1700000000000 + 1000 * ?1, status, agent, name, project_id,
+                            project_root, ?1 % 1000, replace(record, session_id, {session})
+                     FROM session {template}"
+                ),
+                format!(
+                    "INSERT INTO run
+                     SELECT {run}, {session}, {lease}, 0, 0, root, 1700000000000 + 1000 * ?1,
+                            replace(replace(record, run_id, {run}), session_id, {session})
+                     FROM run {template}"
+                ),
+            ],
+        }
     }
 
     /// Returns where the store is.

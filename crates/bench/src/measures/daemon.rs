@@ -56,7 +56,7 @@ pub(crate) fn memory_rows(bench: &Bench, report: &mut Report) -> Outcome<()> {
             let (_, each) = memory_of_leases(product.daemon_pid(), &*protocol)?;
             each_row = each_row.ours(&[each], "KiB").judged(&[each]);
         } else {
-            each_row = each_row.because("the product's protocol is not known yet");
+            each_row = each_row.because("this process cannot name itself");
         }
     }
     report.row(idle_row);
@@ -142,7 +142,7 @@ pub(crate) fn beats(bench: &Bench, report: &mut Report) -> Outcome<()> {
             let ours = busy(product.daemon_pid(), &*protocol, leases, seconds)?;
             row = row.ours(&[ours], "ms").judged(&[ours / yardstick]);
         } else {
-            row = row.because("the product's protocol is not known yet");
+            row = row.because("this process cannot name itself");
         }
     }
     report.row(row);

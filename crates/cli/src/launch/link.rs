@@ -190,6 +190,10 @@ impl Record {
         deadline: Duration,
     ) -> Result<(), ClientError> {
         let mut client = Client::new(stream, std::process::id())?;
+        if self.spooled > 0 {
+            // The daemon reads the spool first: what was told late must not pass for news.
+            client.call(Request::DaemonStatus, deadline)?;
+        }
         let answer = client.call(Request::Open(Box::new(self.open.clone())), deadline)?;
         if let Response::Opened {
             generation, beat, ..

@@ -7,6 +7,7 @@ mod answers_errors;
 mod answers_files;
 mod crash;
 mod daemon;
+mod disk;
 mod endings;
 mod launch;
 mod programs;
