@@ -194,15 +194,31 @@ fn a_session_that_could_not_start_is_shown_as_such() {
 
 #[test]
 fn a_log_is_one_sentence_an_event() {
-    let (home, _repo) = recorded();
-    insta::assert_snapshot!(home.amps(["log"]).run().ok().text(), @"
-    exit 0
+    let home = Home::with_amps(AMPS);
+    let repo = home.repo("work");
+    // An agent may be gone before the state before it is captured; this one is not.
+    let script = "while ! test -e go; do sleep 0.01; done";
+    let agent = home.amps(["run", "--", "sh", "-c", script]);
+    let agent = agent.cwd(repo.path()).start();
+    home.daemon()
+        .wait_for_session("@", "to have its base", PATIENCE, |record| {
+            record["status"] == "active" && record["runs"][0]["capture"]["base"] == "done"
+        });
+    repo.write("go", "");
+    drop(agent.wait(PATIENCE).ok());
+    newest(&home);
+    let log = home.amps(["log"]).run().ok().text();
+    // The start and the base may be stored in either order.
+    let mut lines: Vec<&str> = log.lines().collect();
+    lines.sort_unstable();
+    insta::assert_snapshot!(lines.join("\n"), @"
     --- stdout
-    YYYY-MM-DDTHH:MM:SSZ  opened; kept open by pid PID0000 on [HOST]
     YYYY-MM-DDTHH:MM:SSZ  agent started as pid PID0000 on [HOST]
     YYYY-MM-DDTHH:MM:SSZ  completed (exited), as wait_status proved: the launcher waited for the agent: exit code 0
+    YYYY-MM-DDTHH:MM:SSZ  opened; kept open by pid PID0000 on [HOST]
+    YYYY-MM-DDTHH:MM:SSZ  state after the agent captured: tree OBJ0004xxx; changeset ID000006
     YYYY-MM-DDTHH:MM:SSZ  state before the agent captured: tree OBJ0002xxx
-    YYYY-MM-DDTHH:MM:SSZ  state after the agent captured: tree OBJ0005xxx; changeset ID000006
+    exit 0
     ");
     let events = home.amps(["log", "--json"]).run().ok().json();
     assert_eq!(events[0]["event"], "opened");
