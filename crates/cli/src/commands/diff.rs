@@ -45,16 +45,22 @@ pub(crate) fn run(context: &Context, args: &DiffArgs) -> Outcome {
     for changeset in &mut changesets {
         only(changeset, &paths);
     }
+    let is_empty = changesets
+        .iter()
+        .all(|changeset| changeset.files.is_empty());
     if args.output.json {
         output::print_json(&changesets)?;
+    } else if is_empty {
+        output::say(if paths.is_empty() {
+            "nothing was changed"
+        } else {
+            "nothing was changed there"
+        });
     } else if args.name_only {
         output::print(&names(&changesets))?;
     } else if args.stat {
         output::print(&stat(context, &changesets))?;
-    } else if changesets
-        .iter()
-        .any(|changeset| !changeset.files.is_empty())
-    {
+    } else {
         print_patch(context, (&view, run), (base, end), (&changesets, &paths))?;
     }
     Ok(ExitCode::SUCCESS)

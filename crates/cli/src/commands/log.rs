@@ -8,7 +8,7 @@ use amps_proto::response::Response;
 use crate::args::LogArgs;
 use crate::context::Context;
 use crate::output::FAINT;
-use crate::text::sentence;
+use crate::text::{sentence, wrapped};
 use crate::{Outcome, connect, output};
 
 /// Shows the history of a session, oldest first.
@@ -27,8 +27,14 @@ pub(crate) fn run(context: &Context, args: &LogArgs) -> Outcome {
     let mut text = String::new();
     for event in &events {
         let at = reader.times.precise(event.at.at);
-        let sentence = sentence::event(&event.fact);
-        text.extend([format!("{FAINT}{at}{FAINT:#}  {sentence}\n")]);
+        let room = reader.width.map(|width| width.saturating_sub(at.len() + 2));
+        let sentence = wrapped(&sentence::event(&event.fact), "", room);
+        let mut lines = sentence.lines();
+        let first = lines.next().unwrap_or_default();
+        text.extend([format!("{FAINT}{at}{FAINT:#}  {first}\n")]);
+        for line in lines {
+            text.extend([format!("{:1$}  {line}\n", "", at.len())]);
+        }
     }
     output::print(&text)?;
     Ok(ExitCode::SUCCESS)

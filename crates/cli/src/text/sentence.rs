@@ -156,7 +156,10 @@ pub(crate) fn event(fact: &Fact) -> String {
                 None => "they changed nothing more".to_owned(),
             }
         ),
-        Fact::Noted { text } => format!("note: {}", brief(text, 400)),
+        Fact::Noted { text } => {
+            let lines: Vec<&str> = text.lines().collect();
+            format!("note: {}", brief(&lines.join(" / "), 400))
+        }
     }
 }
 

@@ -218,7 +218,10 @@ pub(crate) fn file_cells(file: &FileChange) -> Vec<Cell> {
 fn rest(count: usize, noun: &str, how: &str) -> String {
     match u64::try_from(count.saturating_sub(MOST)).unwrap_or(u64::MAX) {
         0 => String::new(),
-        more => format!("  … and {} more; {how} shows all\n", counted(more, noun)),
+        more => format!(
+            "  … and {}; {how} shows all\n",
+            counted(more, &format!("more {noun}"))
+        ),
     }
 }
 
