@@ -56,7 +56,6 @@ impl Context {
     pub(crate) fn capture_tools(&self) -> Result<Tools, Failure> {
         let (home, config) = self.configured()?;
         Ok(Tools {
-            program: "git".into(),
             environment: self.git_environment(),
             folders: home.folders(),
             limits: config.capture,

@@ -32,8 +32,6 @@ pub struct Settings {
     pub config: Config,
     /// The clocks.
     pub clock: Clock,
-    /// The git program.
-    pub git: PathBuf,
     /// What git is given to run with.
     pub git_environment: Environment,
     /// How much is logged: `error`, `warn`, `info`, `debug` or `trace`.
@@ -126,7 +124,6 @@ async fn serve(settings: Settings) -> Result<(), DaemonError> {
         tracing::error!("{warning}");
     }
     let tools = Tools {
-        program: settings.git,
         environment: settings.git_environment,
         folders: home.folders(),
         limits: settings.config.capture.clone(),

@@ -43,6 +43,7 @@ pub use restore::{
     RefusedPath, Restore, RestorePolicy, RestoreRefusal, RestoreReport, Selection, restore,
 };
 
+use crate::files::FileError;
 use crate::git::GitError;
 
 /// A capture that could not be done.
@@ -106,6 +107,15 @@ pub enum Exclusion {
     /// The inside of a git directory, or a repository without a working tree.
     #[error("it has no working tree")]
     NoWorkingTree,
+}
+
+impl From<FileError> for CaptureError {
+    fn from(error: FileError) -> Self {
+        Self::Io {
+            path: error.path,
+            source: error.source,
+        }
+    }
 }
 
 impl CaptureError {

@@ -130,7 +130,6 @@ fn serve(context: &Context, args: &DaemonRunArgs) -> Outcome {
         home,
         config,
         clock: context.clock.clone(),
-        git: "git".into(),
         git_environment: context.git_environment(),
         log_level: context.environment.log_level(),
     };

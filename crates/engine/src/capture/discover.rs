@@ -1,5 +1,7 @@
 //! Which repository keeps the snapshots of a folder.
 
+mod plain;
+
 use std::fs::{self, DirBuilder};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -8,8 +10,10 @@ use std::path::{Path, PathBuf};
 use amps_core::path::RawPath;
 use amps_core::snapshot::{Workspace, WorkspaceKind};
 
+use self::plain::Plain;
 use super::look::{native, raw};
 use super::{CaptureError, Exclusion};
+use crate::files;
 use crate::git::{Call, Git, GitError};
 
 /// The questions to `rev-parse`, the one that fails without a working tree last.
@@ -21,6 +25,24 @@ const QUESTIONS: [&str; 3] = ["--absolute-git-dir", "--git-common-dir", "--show-
 /// call. Fails for good where nothing is to be captured: the root of the file system, the home
 /// folder itself, the inside of a git directory, a repository that git refuses.
 pub fn discover(git: &Git, cwd: &Path, folders_dir: &Path) -> Result<Workspace, CaptureError> {
+    if !git.is_told_where() {
+        let here = fs::canonicalize(cwd).map_err(|source| CaptureError::io(cwd, source))?;
+        match plain::look(&here) {
+            Plain::Repository(root) => {
+                let git_dir = root.join(".git");
+                let [root, git_dir] = [&root, &git_dir].map(|path| raw(path));
+                let common_dir = git_dir.clone();
+                return Ok(Workspace {
+                    kind: WorkspaceKind::Repository,
+                    root,
+                    git_dir,
+                    common_dir,
+                });
+            }
+            Plain::Nothing => return folder(git, cwd, folders_dir),
+            Plain::AskGit => {}
+        }
+    }
     let whole = ask(git, cwd, &QUESTIONS);
     match whole {
         Ok(answer) => {
@@ -111,7 +133,7 @@ fn folder(git: &Git, cwd: &Path, folders_dir: &Path) -> Result<Workspace, Captur
         return Err(excluded(Exclusion::Home));
     }
     let keeper = folders_dir.join(fingerprint(root.as_os_str().as_bytes()));
-    make(git, &keeper)?;
+    make(&keeper)?;
     let keeper = raw(&keeper);
     Ok(Workspace {
         kind: WorkspaceKind::Folder,
@@ -122,7 +144,7 @@ fn folder(git: &Git, cwd: &Path, folders_dir: &Path) -> Result<Workspace, Captur
 }
 
 /// Makes the repository of a folder; running twice, even at once, gives the same.
-fn make(git: &Git, keeper: &Path) -> Result<(), CaptureError> {
+fn make(keeper: &Path) -> Result<(), CaptureError> {
     if keeper.join("refs").is_dir() && keeper.join("HEAD").is_file() {
         return Ok(());
     }
@@ -131,10 +153,20 @@ fn make(git: &Git, keeper: &Path) -> Result<(), CaptureError> {
         .mode(0o700)
         .create(keeper)
         .map_err(|source| CaptureError::io(keeper, source))?;
-    let call = Call::alone_within(keeper)
-        .args(["init", "--quiet", "--bare", "--template=", "--"])
-        .arg(keeper);
-    git.run(&call)?;
+    // What `git init --bare --template=` makes, gitrepository-layout(5), without starting git
+    // before the agent. HEAD comes last: with it the repository is whole.
+    for name in ["objects", "refs"] {
+        files::create_private_folder(&keeper.join(name)).map_err(CaptureError::from)?;
+    }
+    for (name, text) in [
+        (
+            "config",
+            "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n",
+        ),
+        ("HEAD", "ref: refs/heads/main\n"),
+    ] {
+        files::replace(&keeper.join(name), text.as_bytes(), 0o600).map_err(CaptureError::from)?;
+    }
     Ok(())
 }
 

@@ -233,6 +233,22 @@ impl Git {
         self
     }
 
+    /// Returns whether variables tell where the repository is, so that only git can say.
+    pub(crate) fn is_told_where(&self) -> bool {
+        const WHERE: [&str; 6] = [
+            "GIT_CEILING_DIRECTORIES",
+            "GIT_COMMON_DIR",
+            "GIT_DIR",
+            "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+            "GIT_OBJECT_DIRECTORY",
+            "GIT_WORK_TREE",
+        ];
+        self.environment
+            .passed
+            .iter()
+            .any(|(name, _)| WHERE.iter().any(|known| name == known))
+    }
+
     /// Returns the person's home folder.
     pub fn home(&self) -> Option<&Path> {
         self.environment.home.as_deref()

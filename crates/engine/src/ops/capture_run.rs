@@ -31,8 +31,6 @@ use crate::testing::point;
 /// What every capture needs.
 #[derive(Clone, Debug)]
 pub struct Tools {
-    /// The git program.
-    pub program: PathBuf,
     /// The variables that git is given in every repository.
     pub environment: Environment,
     /// Where our own repositories lie, for folders that are in none.
@@ -62,13 +60,14 @@ pub struct EndTaken {
 }
 
 impl Tools {
-    fn git(&self, variables: &BTreeMap<String, String>) -> Git {
+    /// Looks for git each time: it may have been installed since.
+    fn git(&self, variables: &BTreeMap<String, String>) -> Result<Git, CaptureError> {
         let mut environment = self.environment.clone();
         let passed = variables
             .iter()
             .map(|(name, value)| (OsString::from(name), value.into()));
         environment.passed.extend(passed);
-        Git::new(self.program.clone(), environment)
+        Ok(Git::find(environment)?)
     }
 }
 
@@ -80,7 +79,7 @@ pub fn take_base(
     cutoff: &Cutoff,
     frozen: impl FnOnce(),
 ) -> Result<BaseTaken, CaptureError> {
-    let git = tools.git(&run.git_environment);
+    let git = tools.git(&run.git_environment)?;
     let cwd = Path::new(OsStr::from_bytes(run.cwd.as_bytes()));
     let workspace = capture::discover(&git, cwd, &tools.folders)?;
     let name = reference(run.session_id, "base");
@@ -116,7 +115,7 @@ pub fn take_end(
     let (Some(workspace), Some(base)) = (&run.workspace, &run.base) else {
         return Ok(None);
     };
-    let git = tools.git(&run.git_environment);
+    let git = tools.git(&run.git_environment)?;
     let name = reference(run.session_id, "end");
     let snapshot = take(tools, (&git, workspace), (Side::End, &name), cutoff, || {
         point("end-frozen");
@@ -139,7 +138,7 @@ pub fn take_amendment(
     let (Some(workspace), Some(end)) = (&run.workspace, &run.end) else {
         return Ok(None);
     };
-    let git = tools.git(&run.git_environment);
+    let git = tools.git(&run.git_environment)?;
     let name = reference(run.session_id, "amendment");
     let snapshot = take(tools, (&git, workspace), (Side::End, &name), cutoff, || {})?;
     let mut difference = difference(tools, (&git, workspace), run, (end, &snapshot))?;
@@ -172,7 +171,7 @@ pub fn take_alone(
     cutoff: &Cutoff,
     frozen: impl FnOnce(),
 ) -> Result<Snapshot, CaptureError> {
-    let git = tools.git(&alone.git_environment);
+    let git = tools.git(&alone.git_environment)?;
     let cwd = Path::new(OsStr::from_bytes(alone.cwd.as_bytes()));
     let workspace = capture::discover(&git, cwd, &tools.folders)?;
     let which = match side {
