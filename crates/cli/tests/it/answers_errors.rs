@@ -154,10 +154,8 @@ fn a_reader_that_leaves_ends_a_command_quietly() {
         "completions bash",
     ] {
         // `true` has ended, and closed the pipe, before anything is written.
-        let script = format!(
-            "( sleep 0.2; {AMPS} {command} 2>err; echo $? > code ) | true; \
-                              while ! test -s code; do sleep 0.01; done; cat code err; rm code err"
-        );
+        let script =
+            format!("exec 3> >(true); wait $!; {AMPS} {command} >&3 2>err; echo $?; cat err");
         let output = home.command("bash", ["-c", &script]).run().ok();
         assert_eq!(output.stdout_text(), "141\n", "{command}");
     }

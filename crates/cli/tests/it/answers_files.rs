@@ -227,3 +227,66 @@ fn what_a_side_does_not_have_cannot_come_back_from_it() {
     ");
     assert_eq!(repo.read("a.txt"), "after\n");
 }
+
+#[test]
+fn what_lived_on_is_told_apart_from_the_session() {
+    let home = Home::with_amps(AMPS);
+    let repo = home.repo("work");
+    let script = "echo own > own; \
+                  (while ! test -e go; do sleep 0.01; done; echo late > late) > /dev/null 2>&1 &";
+    let run = home.amps(["run", "--", "sh", "-c", script]);
+    drop(run.cwd(repo.path()).run().ok());
+    newest(&home);
+    repo.write("go", "");
+    home.daemon()
+        .wait_for_session("@", "to have an amendment", PATIENCE, |record| {
+            record["changesets"][1]["amendment"] == true
+        });
+    let stat = home.amps(["diff", "--stat"]).run().ok();
+    insta::assert_snapshot!(stat.text(), @"
+    exit 0
+    --- stdout
+    A  +1 -0  own
+    1 file +1
+    A         go
+    A  +1 -0  late
+    2 files +1, after the session had ended
+    ");
+    let patch = home.amps(["diff"]).run().ok().stdout_text();
+    assert!(
+        patch.contains("+own\n") && patch.contains("+late\n"),
+        "{patch}"
+    );
+    let shown = home.amps(["show"]).run().ok().stdout_text();
+    assert!(
+        shown.contains("changed after the end, by what lived on"),
+        "{shown}"
+    );
+    // Its work is known, so it is not newer work.
+    repo.write("late", "late\n");
+    let restore = home
+        .amps(["restore", "@", "--from", "after"])
+        .cwd(repo.path());
+    drop(restore.run().ok());
+}
+
+#[test]
+fn a_removed_worktree_still_has_its_difference_but_takes_no_files() {
+    let home = Home::with_amps(AMPS);
+    let repo = home.repo("work");
+    repo.git(["worktree", "add", "--quiet", "../linked"]);
+    let linked = home.home_dir().join("linked");
+    let run = home.amps(["run", "--", "sh", "-c", "echo made > made"]);
+    drop(run.cwd(&linked).run().ok());
+    newest(&home);
+    repo.git(["worktree", "remove", "--force", "../linked"]);
+    let diff = home.amps(["diff"]).run().ok();
+    assert!(diff.stdout_text().contains("+made\n"), "{}", diff.text());
+    assert_eq!(diff.stderr_text(), "", "the patch of the store was taken");
+    let restore = home.amps(["restore", "@"]).run().code(1);
+    assert!(
+        restore.stderr_text().starts_with("error[E001]"),
+        "{}",
+        restore.text()
+    );
+}
