@@ -74,6 +74,9 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     /// Write the man pages
     Man(ManArgs),
+    /// Write the reference pages of the documentation
+    #[command(hide = true)]
+    Reference(ReferenceArgs),
     /// An agent and its arguments
     #[command(external_subcommand)]
     Agent(Vec<OsString>),
@@ -191,7 +194,8 @@ pub(crate) struct DiffArgs {
     /// An id, the beginning of one, a name, or `@` for the newest, `@2` for the one before
     #[arg(default_value = "@", value_name = "SESSION")]
     pub(crate) session: String,
-    /// Only these paths, relative to the top of the working tree
+    /// Only these files and folders, seen from the current folder or from the top of the working
+    /// tree; `./PATH` and `:/PATH` say which of the two is meant
     #[arg(last = true, value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
     /// Show only how much changed in each file
@@ -227,9 +231,10 @@ pub(crate) struct RestoreArgs {
     /// An id, the beginning of one, a name, or `@` for the newest, `@2` for the one before
     #[arg(value_name = "SESSION")]
     pub(crate) session: String,
-    /// The files or folders to bring back, relative to the top of the working tree; all if none
+    /// The files and folders to bring back, all if none, seen from the current folder or from the
+    /// top of the working tree; `./PATH` and `:/PATH` say which of the two is meant
     #[arg(value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) paths: Vec<OsString>,
     /// Which state to bring back
     #[arg(long, value_enum, default_value_t = Moment::Before, value_name = "STATE")]
     pub(crate) from: Moment,
@@ -237,7 +242,7 @@ pub(crate) struct RestoreArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Overwrite newer work too; it is kept in a snapshot first
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) output: JsonArgs,
@@ -305,5 +310,12 @@ pub(crate) struct CompletionsArgs {
 pub(crate) struct ManArgs {
     /// The folder to write into
     #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReferenceArgs {
+    /// The folder to write into
+    #[arg(long, value_name = "FOLDER", default_value = "docs/reference")]
     pub(crate) out: PathBuf,
 }

@@ -8,6 +8,7 @@ mod list;
 mod log;
 mod man;
 mod note;
+mod reference;
 mod restore;
 mod session;
 mod show;
@@ -30,6 +31,7 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
         Command::Log(args) => log::run(context, &args),
         Command::Man(args) => man::run(&args),
         Command::Note(args) => note::run(context, args),
+        Command::Reference(args) => reference::run(&args),
         Command::Restore(args) => restore::run(context, &args),
         Command::Session(command) => session::run(context, command),
         Command::Show(args) => show::run(context, &args),

@@ -1,9 +1,12 @@
 //! The one place where an error becomes text and an exit code.
 
 use std::error::Error;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use amps_core::error::ErrorCode;
+use amps_engine::capture::CaptureError;
+use amps_engine::git::GitError;
 use amps_proto::exit_code;
 use amps_proto::fault::Fault;
 
@@ -40,6 +43,41 @@ impl Failure {
     }
 }
 
+impl From<CaptureError> for Failure {
+    fn from(error: CaptureError) -> Self {
+        let (code, hint) = match &error {
+            CaptureError::Git(GitError::NotFound { .. }) => (
+                ErrorCode::GitFailed,
+                "install git, or add its folder to PATH",
+            ),
+            CaptureError::Git(_) => (
+                ErrorCode::GitFailed,
+                "run `git status` there: what git says of the repository may tell more",
+            ),
+            CaptureError::Io { source, .. }
+                if matches!(
+                    source.kind(),
+                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+                ) =>
+            {
+                (ErrorCode::DiskFull, "free some space and try again")
+            }
+            CaptureError::Io { .. } => (
+                ErrorCode::FileFailed,
+                "check its permissions, and that its disk is there",
+            ),
+            CaptureError::Excluded { .. } | CaptureError::Refused { .. } => (
+                ErrorCode::RepositoryInvalid,
+                "`git status` there tells what is wrong with it",
+            ),
+            CaptureError::Taken { .. } | CaptureError::BadName { .. } => {
+                (ErrorCode::Internal, "please report this")
+            }
+        };
+        Fault::of(code, &error).hint(hint).into()
+    }
+}
+
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         Self::Fault(Box::new(fault))
@@ -48,7 +86,7 @@ impl From<Fault> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
+        if error.kind() == ErrorKind::BrokenPipe {
             return Self::BrokenPipe;
         }
         Self::of(ErrorCode::FileFailed, &error)

@@ -8,6 +8,8 @@ mod env;
 mod error;
 mod launch;
 mod output;
+mod text;
+mod tree_path;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -1,14 +1,18 @@
 //! The only writer to the terminal. Standard output is the answer, standard error is talk.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 
+use amps_core::error::ErrorCode;
 use amps_core::path::visible;
 use amps_proto::fault::Fault;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
+use crate::context::Context;
 use crate::error::Failure;
+use crate::text::time::Times;
 
 /// Bad news.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -16,6 +20,8 @@ pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 /// Something to look at.
 pub(crate) const NOTABLE: Style = AnsiColor::Yellow.on_default();
+/// Lines that are gone.
+pub(crate) const GONE: Style = AnsiColor::Red.on_default();
 /// Under way.
 pub(crate) const LIVE: Style = AnsiColor::Cyan.on_default();
 /// Of less weight.
@@ -23,9 +29,45 @@ pub(crate) const FAINT: Style = Style::new().dimmed();
 /// A heading.
 pub(crate) const HEADING: Style = Style::new().bold();
 
+/// Who reads the answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader {
+    /// How wide the terminal is; `None` where there is none and everything is shown in full.
+    pub(crate) width: Option<usize>,
+    /// How times are shown.
+    pub(crate) times: Times,
+}
+
+/// Returns who reads the answer: a person at a terminal, or a program.
+pub(crate) fn reader(context: &Context) -> Reader {
+    let now = context.clock.now().at;
+    if !io::stdout().is_terminal() {
+        return Reader {
+            width: None,
+            times: Times::of_a_program(now),
+        };
+    }
+    let size = rustix::termios::tcgetwinsize(io::stdout());
+    let width = size.map_or(0, |size| usize::from(size.ws_col));
+    Reader {
+        width: Some(if width == 0 { 80 } else { width }),
+        times: Times::of_a_person(now),
+    }
+}
+
+/// Returns whether the answer is wanted in colour.
+pub(crate) fn in_colour() -> bool {
+    AutoStream::choice(&io::stdout()) != ColorChoice::Never
+}
+
+/// Returns standard output as it is, for bytes that are not ours.
+pub(crate) fn raw_answer() -> impl Write {
+    io::stdout().lock()
+}
+
 /// Returns standard output; colour disappears where it is not wanted.
 pub(crate) fn answer() -> impl Write {
-    anstream::AutoStream::auto(io::stdout())
+    AutoStream::auto(io::stdout())
 }
 
 /// Prints text as the answer.
@@ -46,7 +88,7 @@ pub(crate) fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
 /// Writes a line of talk.
 pub(crate) fn say(text: &str) {
     // Nobody can be told that nobody listens.
-    drop(writeln!(anstream::AutoStream::auto(io::stderr()), "{text}"));
+    drop(writeln!(AutoStream::auto(io::stderr()), "{text}"));
 }
 
 /// Shows a fault: heading, message, causes, next step.
@@ -71,6 +113,12 @@ pub(crate) fn complain(fault: &Fault) {
 
 /// Shows help, a version or a mistake in the command line, and returns the exit code.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    if error.kind() == clap::error::ErrorKind::InvalidUtf8 {
+        let fault = Fault::new(ErrorCode::BadArgument, "an argument is not UTF-8 text")
+            .hint("only paths and the command of an agent may be; `amps --help` shows which");
+        complain(&fault);
+        return ExitCode::from(amps_proto::exit_code::USAGE);
+    }
     // A closed pipe under `--help` is not worth a word.
     drop(error.print());
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(amps_proto::exit_code::USAGE))

@@ -67,27 +67,48 @@ pub(crate) fn resolve(ledger: &dyn Ledger, reference: &str) -> Result<SessionId,
         .map_err(|error| of_ledger(&error))?
     {
         Resolved::One(id) => Ok(id),
-        Resolved::Nothing => {
-            let shown = amps_core::path::visible(reference);
-            Err(
-                Fault::new(ErrorCode::NotFound, format!("no session {shown:?}"))
-                    .hint("`amps list` shows what there is; `@` means the newest"),
-            )
-        }
+        Resolved::Nothing => Err(not_found(ledger, reference)),
         Resolved::Several(ids) => {
             let some = ids
                 .iter()
                 .map(SessionId::short)
                 .collect::<Vec<_>>()
                 .join(", ");
-            let shown = amps_core::path::visible(reference);
             Err(Fault::new(
                 ErrorCode::Ambiguous,
-                format!("{shown:?} means several sessions: {some}"),
+                format!("`{}` means several sessions: {some}", brief(reference)),
             )
             .hint("type more characters of the id"))
         }
     }
+}
+
+fn not_found(ledger: &dyn Ledger, reference: &str) -> Fault {
+    if reference.is_empty() {
+        return Fault::new(ErrorCode::BadArgument, "the session is empty text")
+            .hint("`amps list` shows what there is; `@` means the newest");
+    }
+    if reference.starts_with('@') && ledger.count().is_ok_and(|count| count == 0) {
+        return Fault::new(ErrorCode::NotFound, "there is no session yet")
+            .hint("`amps run -- CMD` or `amps AGENT` records one");
+    }
+    Fault::new(
+        ErrorCode::NotFound,
+        format!("there is no session `{}`", brief(reference)),
+    )
+    .hint("`amps list` shows what there is; `@` means the newest")
+}
+
+/// Returns what somebody typed in a form that fits into a message.
+fn brief(reference: &str) -> String {
+    const MOST: usize = 60;
+    let short: String = reference.chars().take(MOST).collect();
+    let dots = if short.len() < reference.len() {
+        "…"
+    } else {
+        ""
+    };
+    format!("{}{dots}", amps_core::path::visible(&short))
 }
 
 /// Returns everything about one session.

@@ -2,28 +2,39 @@
 
 use amps_core::error::ErrorCode;
 
-/// Done. Since 0.1.
-pub const DONE: u8 = 0;
-/// Understood, but it could not be done; the error code tells why. Since 0.1.
-pub const FAILED: u8 = 1;
-/// Wrong usage. Since 0.1.
-pub const USAGE: u8 = 2;
-/// Another one was first: a lease or a claim is lost. Since 0.1.
-pub const LOST: u8 = 10;
-/// It would overwrite or contradict other work. Since 0.1.
-pub const CONFLICT: u8 = 12;
-/// Not allowed in this state. Since 0.1.
-pub const NOT_ALLOWED: u8 = 13;
-/// A defect of amps. Since 0.1.
-pub const INTERNAL: u8 = 70;
-/// Try again: the daemon cannot be reached or the store is busy. Since 0.1.
-pub const TRY_AGAIN: u8 = 75;
-/// Launcher only: amps failed before the agent ran. Since 0.1.
-pub const LAUNCH_FAILED: u8 = 125;
-/// Launcher only: the agent's file cannot be executed. Since 0.1.
-pub const NOT_EXECUTABLE: u8 = 126;
-/// Launcher only: the agent was not found. Since 0.1.
-pub const NOT_FOUND: u8 = 127;
+macro_rules! codes {
+    ($(#[doc = $doc:literal] $name:ident = $code:literal;)*) => {
+        $(#[doc = $doc] pub const $name: u8 = $code;)*
+
+        /// All codes with what each means, in the order of their numbers.
+        pub const ALL: &[(u8, &str)] = &[$(($code, $doc)),*];
+    };
+}
+
+codes! {
+    /// Done. Since 0.1.
+    DONE = 0;
+    /// Understood, but it could not be done; the error code tells why. Since 0.1.
+    FAILED = 1;
+    /// Wrong usage. Since 0.1.
+    USAGE = 2;
+    /// Another one was first: a lease or a claim is lost. Since 0.1.
+    LOST = 10;
+    /// It would overwrite or contradict other work. Since 0.1.
+    CONFLICT = 12;
+    /// Not allowed in this state. Since 0.1.
+    NOT_ALLOWED = 13;
+    /// A defect of amps. Since 0.1.
+    INTERNAL = 70;
+    /// Try again: the daemon cannot be reached or the store is busy. Since 0.1.
+    TRY_AGAIN = 75;
+    /// Launcher only: amps failed before the agent ran. Since 0.1.
+    LAUNCH_FAILED = 125;
+    /// Launcher only: the agent's file cannot be executed. Since 0.1.
+    NOT_EXECUTABLE = 126;
+    /// Launcher only: the agent was not found. Since 0.1.
+    NOT_FOUND = 127;
+}
 
 /// Returns the exit code that an error ends a command with.
 pub fn of(code: ErrorCode) -> u8 {

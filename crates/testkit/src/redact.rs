@@ -55,7 +55,7 @@ impl Redactor {
     /// | process ids after `pid` | `PID0000` |
     /// | durations under ten seconds, or in ms | `N.Ns` |
     /// | how long ago | `N ago` |
-    /// | name of the host | `[HOST]` |
+    /// | name of the host, and what a pid is `on` | `[HOST]` |
     pub fn redact(&self, text: &str) -> String {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = text.replace(&self.root, "[ROOT]");
@@ -64,6 +64,8 @@ impl Redactor {
         }
         let pid = pattern!(r#"(\b[Pp][Ii][Dd]s?"?[ :=]+|_[Pp][Ii][Dd]"?[ :=]+|\bpid\()\d+\b"#);
         text = pid.replace_all(&text, "${1}PID0000").into_owned();
+        let host = pattern!(r"(PID0000 on )\S+");
+        text = host.replace_all(&text, "${1}[HOST]").into_owned();
         let object = pattern!(r"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b");
         text = object
             .replace_all(&text, |found: &Captures<'_>| {

@@ -12,6 +12,7 @@ use crate::Outcome;
 use crate::args::NoteArgs;
 use crate::connect;
 use crate::context::Context;
+use crate::error::Failure;
 use crate::output;
 
 /// The longest note that is read from standard input, in bytes.
@@ -20,11 +21,10 @@ const LONGEST: u64 = 1024 * 1024;
 /// Adds a note.
 pub(crate) fn run(context: &Context, args: NoteArgs) -> Outcome {
     let mut text = args.text.join(" ");
-    if text.is_empty() || text == "-" {
-        text.clear();
-        std::io::stdin().take(LONGEST).read_to_string(&mut text)?;
+    if args.text.is_empty() || text == "-" {
+        text = from_stdin()?;
     }
-    let text = text.trim_end().to_owned();
+    let text = text.trim().to_owned();
     if text.is_empty() {
         return Err(Fault::new(ErrorCode::BadArgument, "the note is empty")
             .hint("`amps note SESSION TEXT`, or the text on standard input")
@@ -39,6 +39,26 @@ pub(crate) fn run(context: &Context, args: NoteArgs) -> Outcome {
     )?;
     if args.output.json {
         output::print_json(&json!({ "noted": true }))?;
+    } else {
+        output::say("noted");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the note from standard input; nobody is there to type one without a terminal, so an end
+/// without text is an empty note and not a wait.
+fn from_stdin() -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    std::io::stdin().take(LONGEST + 1).read_to_end(&mut bytes)?;
+    let refused = |message: &str| Fault::new(ErrorCode::BadArgument, message);
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > LONGEST) {
+        return Err(refused("the note is longer than 1 MiB")
+            .hint("keep it in a file and note where that is")
+            .into());
+    }
+    String::from_utf8(bytes).map_err(|_| {
+        refused("the note is not UTF-8 text")
+            .hint("convert it first, as `iconv -t UTF-8` does")
+            .into()
+    })
 }

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod answers;
+mod answers_errors;
+mod answers_files;
 mod crash;
 mod daemon;
 mod disk;
@@ -10,3 +13,4 @@ mod launch;
 mod programs;
 mod record;
 mod sessions;
+mod tidy;
