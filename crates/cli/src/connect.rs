@@ -14,6 +14,7 @@ use amps_proto::response::Response;
 use crate::context::Context;
 use crate::env;
 use crate::error::Failure;
+use crate::output;
 
 /// How long a daemon may take to start.
 pub(crate) const START: Duration = Duration::from_secs(10);
@@ -53,13 +54,13 @@ pub(crate) fn ask(context: &Context, request: Request) -> Result<Response, Failu
 }
 
 /// Asks the daemon only if it is running.
-pub(crate) fn ask_running(home: &Home, request: Request) -> Result<Option<Response>, Failure> {
+pub(crate) fn ask_running(home: &Home, request: &Request) -> Result<Option<Response>, Failure> {
     match probe(home) {
         Probe::Listening(stream) => {
             let mut client = Client::new(stream, std::process::id()).map_err(lost)?;
             match client.call(request.clone(), ANSWER) {
                 // Every version understands this one, and has it when it greets.
-                Err(ClientError::Foreign(_)) if request == Request::Stop => {
+                Err(ClientError::Foreign(_)) if *request == Request::Stop => {
                     Ok(Some(Response::Done))
                 }
                 answer => answer.map(Some).map_err(lost),
@@ -81,6 +82,12 @@ fn without_daemon(
     }
     match answer_from_file(&home, request) {
         Err(fault) if fault.code == ErrorCode::DaemonUnreachable => Err(unreachable(error)),
+        Ok(response) => {
+            output::say(&format!(
+                "amps: no daemon ({error}); this is what the database holds"
+            ));
+            Ok(response)
+        }
         answer => answer.map_err(Failure::from),
     }
 }

@@ -20,17 +20,19 @@ pub struct Output {
     pub(crate) redactor: Arc<Redactor>,
 }
 
+#[expect(
+    clippy::return_self_not_must_use,
+    reason = "an assertion is worth calling for its own sake"
+)]
 impl Output {
     /// Asserts that it ended with code 0.
     #[track_caller]
-    #[must_use]
     pub fn ok(self) -> Self {
         self.code(0)
     }
 
     /// Asserts that it ended with this code.
     #[track_caller]
-    #[must_use]
     pub fn code(self, code: i32) -> Self {
         assert!(
             self.status == Exit::Code(code),
@@ -44,7 +46,6 @@ impl Output {
 
     /// Asserts that it ended by this signal.
     #[track_caller]
-    #[must_use]
     pub fn signal(self, signal: crate::Signal) -> Self {
         assert!(
             self.status == Exit::Signal(signal.as_raw()),

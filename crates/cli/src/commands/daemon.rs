@@ -51,7 +51,7 @@ fn start(context: &Context) -> Outcome {
 }
 
 fn stop(home: &Home) -> Outcome {
-    if connect::ask_running(home, Request::Stop)?.is_none() {
+    if connect::ask_running(home, &Request::Stop)?.is_none() {
         output::say("no daemon runs");
         return Ok(ExitCode::SUCCESS);
     }
@@ -69,7 +69,7 @@ fn stop(home: &Home) -> Outcome {
 
 fn status(context: &Context, args: JsonArgs) -> Outcome {
     let home = context.home()?;
-    match connect::ask_running(&home, Request::DaemonStatus)? {
+    match connect::ask_running(&home, &Request::DaemonStatus)? {
         Some(Response::Daemon(view)) => {
             if args.json {
                 output::print_json(&json!({ "running": true, "daemon": view }))?;
@@ -150,10 +150,14 @@ fn failure(error: &DaemonError) -> Failure {
             ErrorCode::HomeNotWritable,
             "make the home writable, or set AMPSM_CONFIG_DIR",
         ),
-        DaemonError::Store(_) => (ErrorCode::StoreFailed, "look at the causes above"),
-        DaemonError::Socket { .. } | DaemonError::Loop(_) | DaemonError::Recovery(_) => {
-            (ErrorCode::DaemonUnreachable, "look at the causes above")
-        }
+        DaemonError::Store(_) => (
+            ErrorCode::StoreFailed,
+            "`amps explain E024` tells what to do for each cause",
+        ),
+        DaemonError::Socket { .. } | DaemonError::Loop(_) | DaemonError::Recovery(_) => (
+            ErrorCode::DaemonUnreachable,
+            "`amps explain E016` tells what to do for each cause",
+        ),
     };
     Fault::of(code, error).hint(hint).into()
 }

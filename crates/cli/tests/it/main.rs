@@ -1,6 +1,10 @@
 //! The program as people and scripts use it: the real binary in a sealed home.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
 
 mod answers;
 mod answers_errors;
