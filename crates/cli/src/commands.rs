@@ -13,6 +13,9 @@ mod restore;
 mod session;
 mod show;
 
+use amps_core::error::ErrorCode;
+use amps_proto::fault::Fault;
+
 use crate::Outcome;
 use crate::args::{Cli, Command};
 use crate::context::Context;
@@ -20,9 +23,16 @@ use crate::launch;
 
 /// Does what the command line asks.
 pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
+    let launches = matches!(cli.command, Command::Agent(_) | Command::Run(_));
+    if !launches && !cli.launch.is_empty() {
+        let words = "--name, --note, --tag and --context belong to a launch";
+        return Err(Fault::new(ErrorCode::BadArgument, words)
+            .hint("`amps --name NAME AGENT`, or `amps run --name NAME -- CMD`")
+            .into());
+    }
     match cli.command {
-        Command::Agent(command) => launch::launch(context, cli.launch, &command),
-        Command::Run(args) => launch::launch(context, args.launch.over(cli.launch), &args.command),
+        Command::Agent(command) => launch::launch(context, &cli.launch, &command),
+        Command::Run(args) => launch::launch(context, &args.launch.over(cli.launch), &args.command),
         Command::Completions(args) => completions::run(&args),
         Command::Daemon(command) => daemon::run(context, &command),
         Command::Diff(args) => diff::run(context, &args),

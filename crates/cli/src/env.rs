@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use amps_core::environment::ALLOWED;
+use amps_core::time::parse_duration;
 use amps_engine::config::VARIABLES;
 
 /// Moves the home.
@@ -119,6 +121,11 @@ impl Environment {
     /// Returns how much the daemon logs.
     pub(crate) fn log_level(&self) -> Option<String> {
         self.text(LOG_LEVEL)
+    }
+
+    /// Returns the ttl for a lease of this process; a value that is wrong is the daemon's to name.
+    pub(crate) fn lease_ttl(&self) -> Option<Duration> {
+        parse_duration(&self.text("AMPSM_LEASE_TTL")?).filter(|ttl| *ttl >= Duration::from_secs(1))
     }
 
     /// Returns the variables that override the configuration.

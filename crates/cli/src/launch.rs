@@ -33,6 +33,17 @@ use crate::error::Failure;
 use crate::{Outcome, env, output};
 
 impl LaunchOptions {
+    /// Returns whether nothing is to be noted.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self {
+            name,
+            note,
+            tags,
+            context_ids,
+        } = self;
+        name.is_none() && note.is_none() && tags.is_empty() && context_ids.is_empty()
+    }
+
     /// Returns these options, and the other ones where these say nothing.
     pub(crate) fn over(self, other: Self) -> Self {
         let both = |mine: Vec<String>, theirs: Vec<String>| [theirs, mine].concat();
@@ -46,7 +57,7 @@ impl LaunchOptions {
 }
 
 /// Runs a command line under a session and gives back its exit code.
-pub(crate) fn launch(context: &Context, options: LaunchOptions, command: &[OsString]) -> Outcome {
+pub(crate) fn launch(context: &Context, options: &LaunchOptions, command: &[OsString]) -> Outcome {
     let Some(name) = command.first() else {
         return Err(Fault::new(ErrorCode::BadArgument, "there is no command to run").into());
     };
@@ -78,7 +89,7 @@ pub(crate) fn launch(context: &Context, options: LaunchOptions, command: &[OsStr
 }
 
 fn run(context: &Context, link: &mut Link<'_>, foreground: &Foreground) -> Outcome {
-    let signals = Signals::listen()?;
+    let waiter = Waiter::prepare(Signals::listen()?);
     let launched_at = context.clock.now();
     point("before-spawn");
     let child = match foreground.start() {
@@ -103,7 +114,7 @@ fn run(context: &Context, link: &mut Link<'_>, foreground: &Foreground) -> Outco
         exit,
         hung_up,
         killed_here,
-    } = Waiter::new(child, signals)?.wait(|| link.beat())?;
+    } = waiter.wait(child, || link.beat())?;
     let at = context.clock.now();
     point("agent-ended");
     let (ending, detail) = if hung_up {

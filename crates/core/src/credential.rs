@@ -53,10 +53,7 @@ const EXAMPLES: [&str; 5] = [".dist", ".example", ".sample", ".template", ".tmpl
 
 /// Returns whether a file of this name (the last component of its path) looks like a credential.
 pub fn looks_like_credential(file_name: &[u8]) -> bool {
-    let Ok(name) = std::str::from_utf8(file_name) else {
-        return false;
-    };
-    let name = name.to_ascii_lowercase();
+    let name = String::from_utf8_lossy(file_name).to_ascii_lowercase();
     if EXAMPLES.iter().any(|ending| name.ends_with(ending)) {
         return false;
     }
@@ -95,6 +92,9 @@ mod tests {
         ] {
             assert!(!looks_like_credential(name.as_bytes()), "{name}");
         }
-        assert!(!looks_like_credential(b"\xff.env"));
+        assert!(
+            looks_like_credential(b"\xff.pem"),
+            "a name need not be UTF-8"
+        );
     }
 }

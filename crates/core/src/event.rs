@@ -44,11 +44,6 @@ pub enum Fact {
         /// The generation from now on.
         generation: u64,
     },
-    /// The machine slept; the lease got one fresh ttl.
-    MachineSlept {
-        /// How long, in milliseconds.
-        slept_ms: u64,
-    },
     /// The base snapshot was taken.
     BaseCaptured {
         /// Its tree.

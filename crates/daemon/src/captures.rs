@@ -26,6 +26,9 @@ use crate::survivors;
 /// End captures at a time; more would only compete for the disk.
 const END_SLOTS: usize = 2;
 
+/// Between two attempts when the store cannot be asked.
+const WITHOUT_STORE: Duration = Duration::from_secs(10);
+
 /// The captures that are under way.
 #[derive(Debug)]
 pub(crate) struct Captures {
@@ -207,37 +210,44 @@ fn next(session: &Session, run: &Run) -> Next {
 
 async fn drive(daemon: Arc<Daemon>, id: SessionId, cutoff: Option<Cutoff>, wake: Arc<Notify>) {
     loop {
-        let record = daemon.store(move |ledger| ledger.session(id)).await;
-        let Ok(Some((session, run))) = record else {
-            break;
+        let done = match daemon.store(move |ledger| ledger.session(id)).await {
+            Ok(Some((session, run))) => {
+                let next = next(&session, &run);
+                daemon
+                    .captures
+                    .set_waits(id, matches!(next, Next::Survivors));
+                match next {
+                    Next::Base => base(&daemon, run, cutoff.clone()).await,
+                    Next::End => end(&daemon, &session, run).await,
+                    Next::Project => project(&daemon, run).await,
+                    Next::Survivors => amendment(&daemon, run).await,
+                    Next::Nothing if daemon.captures.finish(id) => return,
+                    Next::Nothing => Ok(()),
+                }
+            }
+            Ok(None) if daemon.captures.finish(id) => return,
+            Ok(None) => Ok(()),
+            Err(fault) => Err(fault.into()),
         };
-        daemon
-            .captures
-            .set_waits(id, matches!(next(&session, &run), Next::Survivors));
-        let done = match next(&session, &run) {
-            Next::Base => base(&daemon, run, cutoff.clone()).await,
-            Next::End => end(&daemon, &session, run).await,
-            Next::Project => project(&daemon, run).await,
-            Next::Survivors => amendment(&daemon, run).await,
-            Next::Nothing if daemon.captures.finish(id) => return,
-            Next::Nothing => continue,
-        };
-        let Err(Stumbled { failure, reason }) = done else {
-            continue;
-        };
-        tracing::warn!(session = %id, %reason, "capture failed");
-        let now = daemon.clock.now();
-        let delay = daemon
-            .store(move |ledger| capture_run::store_failure(ledger, id, (failure, reason), now))
-            .await;
-        // Without the store nothing can be noted; the next attempt may find it again.
-        let delay = delay.unwrap_or(Some(Duration::from_secs(10)));
-        if let Some(delay) = delay {
-            daemon.captures.set_waits(id, true);
-            drop(tokio::time::timeout(delay, wake.notified()).await);
+        if let Err(stumbled) = done {
+            rest(&daemon, id, stumbled, &wake).await;
         }
     }
-    daemon.captures.finish(id);
+}
+
+/// Notes a failure and waits until it is time for the next attempt.
+async fn rest(daemon: &Arc<Daemon>, id: SessionId, stumbled: Stumbled, wake: &Notify) {
+    let Stumbled { failure, reason } = stumbled;
+    tracing::warn!(session = %id, %reason, "capture failed");
+    let now = daemon.clock.now();
+    let delay = daemon
+        .store(move |ledger| capture_run::store_failure(ledger, id, (failure, reason), now))
+        .await;
+    // Without the store nothing can be noted; the next attempt may find it again.
+    if let Some(delay) = delay.unwrap_or(Some(WITHOUT_STORE)) {
+        daemon.captures.set_waits(id, true);
+        drop(tokio::time::timeout(delay, wake.notified()).await);
+    }
 }
 
 /// A capture that did not work out.

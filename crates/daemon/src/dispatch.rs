@@ -11,7 +11,7 @@ use amps_core::id::{LeaseId, SessionId};
 use amps_core::process::ProcessIdentity;
 use amps_core::session::{Binding, Ending};
 use amps_core::time::Moment;
-use amps_engine::capture::Cutoff;
+use amps_engine::capture::{Cutoff, TICK};
 use amps_engine::ops::note_session::note_session;
 use amps_engine::ops::open_session::open_session;
 use amps_engine::ops::start_run::start_run;
@@ -66,7 +66,17 @@ pub(crate) async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Res
 pub(crate) async fn late(daemon: &Arc<Daemon>, request: Request) -> Result<Response, Fault> {
     match request {
         Request::Open(facts) => open(daemon, *facts, true).await,
-        request => answer(daemon, request).await,
+        Request::Started(facts) => started(daemon, facts).await,
+        Request::End(facts) => end(daemon, facts).await,
+        Request::Current { .. }
+        | Request::DaemonStatus
+        | Request::Events { .. }
+        | Request::List(_)
+        | Request::Note { .. }
+        | Request::Patch { .. }
+        | Request::Renew { .. }
+        | Request::Show { .. }
+        | Request::Stop => Err(Fault::new(ErrorCode::BadArgument, "this is no fact")),
     }
 }
 
@@ -93,10 +103,12 @@ async fn open(daemon: &Arc<Daemon>, facts: OpenFacts, is_late: bool) -> Result<R
         daemon.captures.see_to(daemon, id);
     } else if owes_base {
         daemon.captures.begin(daemon, id, &cutoff);
-        let hold = daemon.config.capture.hold;
+        let hold = daemon.config.capture.hold.saturating_sub(TICK);
         base_taken = daemon.captures.wait_frozen(id, Half::Base, hold).await;
-        // From here on the agent may act.
-        cutoff.set(daemon.clock.now());
+        if !base_taken {
+            cutoff.set(daemon.clock.now());
+            tokio::time::sleep(TICK).await;
+        }
     }
     if opened.is_new {
         tracing::info!(session = %id, agent = %opened.session.agent, is_late, "opened");

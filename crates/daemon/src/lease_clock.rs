@@ -6,8 +6,9 @@ use std::time::Duration;
 use amps_core::evidence::EvidenceKind;
 use amps_core::id::SessionId;
 use amps_core::lease::{Lease, LeaseVerdict};
-use amps_core::process::Verdict;
+use amps_core::process::{self, Verdict};
 use amps_engine::files::{LockState, lock_state};
+use amps_engine::process::sight;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::daemon::Daemon;
@@ -76,10 +77,14 @@ pub(crate) async fn judge_leases(daemon: Arc<Daemon>) {
 }
 
 async fn judge(daemon: &Arc<Daemon>, id: SessionId, lease: &Lease) {
-    let owner = match lock_state(&daemon.home.lease_lock(lease.lease_id)) {
-        LockState::Held => Verdict::Alive { stopped: false },
-        LockState::Free => Verdict::Dead(EvidenceKind::LockReleased),
-        LockState::Unknown => Verdict::Unknown,
+    let owner = lease.owner();
+    let owner = match process::judge(&owner, &daemon.place, sight(owner.pid)) {
+        Verdict::Unknown => match lock_state(&daemon.home.lease_lock(lease.lease_id)) {
+            LockState::Held => Verdict::Alive { stopped: false },
+            LockState::Free => Verdict::Dead(EvidenceKind::LockReleased),
+            LockState::Unknown => Verdict::Unknown,
+        },
+        seen => seen,
     };
     match lease.judge(owner, daemon.clock.now()) {
         LeaseVerdict::Held => {}

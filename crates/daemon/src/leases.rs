@@ -25,6 +25,9 @@ use crate::recovery;
 /// How long a dead owner's connection may still hold its last words.
 const LAST_WORDS: Duration = Duration::from_millis(250);
 
+/// The longest time between two tries to end a session whose store fails.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// The open leases.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
@@ -264,8 +267,14 @@ pub(crate) async fn end_vacated(daemon: &Arc<Daemon>, id: SessionId, proof: Evid
         last_alive: Some(last_alive),
         detail: detail(proof, binding),
     };
-    if let Err(fault) = daemon.end(id, ending, evidence).await {
+    let mut pause = Duration::from_secs(1);
+    while let Err(fault) = daemon.end(id, ending, evidence.clone()).await {
         tracing::error!(session = %id, %fault, "a session with a dead owner could not be ended");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        if daemon.leases.binding(id).is_none() {
+            return;
+        }
     }
 }
 

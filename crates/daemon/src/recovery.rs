@@ -5,7 +5,7 @@ use std::sync::Arc;
 use amps_core::error::ErrorCode;
 use amps_core::id::LeaseId;
 use amps_core::process::{Verdict, judge};
-use amps_engine::files::{self, LockState, lock_state};
+use amps_engine::files;
 use amps_engine::ops::regrant_lease::regrant_lease;
 use amps_engine::process;
 use amps_engine::spool;
@@ -51,8 +51,8 @@ fn remove_free_locks(daemon: &Daemon) {
             .file_name()
             .and_then(|name| name.to_str()?.parse::<LeaseId>().ok())
             .is_none_or(|id| open.contains(&id));
-        if !is_open && lock_state(&path) == LockState::Free {
-            drop(files::remove(&path));
+        if !is_open {
+            files::remove_free_lock(&path);
         }
     }
 }
@@ -88,9 +88,10 @@ async fn hear(daemon: &Arc<Daemon>, request: Request) -> bool {
         Ok(_) => true,
         Err(fault) => {
             tracing::warn!(%fault, "a late fact was refused");
-            !matches!(
+            // What the store cannot take now it may take later; what is wrong in itself stays so.
+            matches!(
                 fault.code,
-                ErrorCode::DiskFull | ErrorCode::StoreFailed | ErrorCode::Internal
+                ErrorCode::BadArgument | ErrorCode::NotAllowed | ErrorCode::NotFound
             )
         }
     }

@@ -78,13 +78,15 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
     files::replace(&home.daemon_pid(), format!("{pid}\n").as_bytes(), 0o600)?;
     raise_file_limit();
     amps_engine::testing::point("daemon-locked");
-    let outcome = tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(8)
         .thread_keep_alive(Duration::from_secs(2))
         .build()
-        .map_err(DaemonError::Loop)?
-        .block_on(serve(settings));
+        .map_err(DaemonError::Loop)?;
+    let outcome = runtime.block_on(serve(settings));
+    // A capture that is still under way is owed to the next daemon.
+    runtime.shutdown_background();
     drop(files::remove(&home.socket()));
     drop(files::remove(&home.daemon_pid()));
     outcome

@@ -6,13 +6,28 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::Mode;
+use rustix::net::sockopt::{self, Timeout};
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-/// Connects to the socket at `path`.
+/// How long a daemon that does not accept may hold up a client.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// Connects to the socket at `path`. With many clients waiting before a daemon that is stopped,
+/// connecting would block for ever, unix(7): it gives up in time.
 pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
     let (_folder, short) = shortened(path)?;
-    UnixStream::connect(short)
+    let socket = net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    sockopt::set_socket_timeout(&socket, Timeout::Send, Some(CONNECT))?;
+    net::connect(&socket, &SocketAddrUnix::new(&short)?)?;
+    Ok(UnixStream::from(socket))
 }
 
 /// Binds a new socket at `path`, for this user only. A socket left by a dead daemon is replaced:

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use amps_core::process::Sighting;
+use amps_core::process::{Activity, Sighting};
 use amps_engine::exec::{ExecError, start_detached};
 use amps_engine::files::{FileError, Lock, pause};
 use amps_engine::home::Home;
@@ -127,7 +127,7 @@ impl Starter<'_> {
         loop {
             // One that ended without listening may have found another daemon: the look comes
             // after the question.
-            let ended = started.is_some_and(|pid| process::sight(pid) == Sighting::Gone);
+            let ended = started.is_some_and(|pid| has_ended(process::sight(pid)));
             match probe(self.home) {
                 Probe::Listening(stream) => return Ok(stream),
                 Probe::Unreachable(error) => return Err(error.into()),
@@ -165,6 +165,14 @@ impl Starter<'_> {
             &self.variables,
             &self.home.log(),
         )?)
+    }
+}
+
+fn has_ended(sighting: Sighting) -> bool {
+    match sighting {
+        Sighting::Gone => true,
+        Sighting::Present { activity, .. } => activity == Activity::Ended,
+        Sighting::Unknown => false,
     }
 }
 

@@ -32,7 +32,7 @@ use amps_core::snapshot::Oid;
 
 pub use adopt::adopt;
 pub use compare::{Comparison, compare};
-pub use cutoff::Cutoff;
+pub use cutoff::{Cutoff, TICK};
 pub use diff::{Difference, DifferenceForm, diff, reach};
 pub use discover::discover;
 pub use freeze::{Frozen, freeze};

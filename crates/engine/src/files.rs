@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -89,6 +89,9 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
     }
 }
 
+/// How often a lock that is held is tried.
+const LOOKS: u32 = 5;
+
 /// A lock that the kernel releases when its holder dies, however it dies.
 #[derive(Debug)]
 pub struct Lock {
@@ -107,20 +110,45 @@ pub enum LockState {
 }
 
 impl Lock {
-    /// Takes the lock at once, or returns `None` when another process holds it.
+    /// Takes the lock, or returns `None` when another process holds it. Somebody who only looks at
+    /// it holds it for an instant, so it is tried for a few milliseconds.
     pub fn try_take(path: &Path) -> Result<Option<Self>, FileError> {
-        let file = open_lock(path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { file })),
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(errno) => Err(FileError::new("lock", path, errno.into())),
+        let mut file = open_lock(path)?;
+        for _ in 0..LOOKS {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) if is_at(&file, path) => return Ok(Some(Self { file })),
+                // It was removed between opening and locking: the lock has no name any more.
+                Ok(()) => file = open_lock(path)?,
+                Err(Errno::WOULDBLOCK) => pause(std::time::Duration::from_millis(1)),
+                Err(errno) => return Err(FileError::new("lock", path, errno.into())),
+            }
         }
+        Ok(None)
     }
 
     /// Writes the holder's pid into the lock file, for people.
     pub fn write_pid(&mut self, pid: u32) -> io::Result<()> {
         self.file.set_len(0)?;
         writeln!(self.file, "{pid}")
+    }
+}
+
+/// Removes a lock that nobody holds. Returns whether it is gone.
+pub fn remove_free_lock(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    // Held while it is removed, it cannot be taken by somebody who opened it before.
+    flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && remove(path).is_ok()
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let same = |here: fs::Metadata, there: fs::Metadata| {
+        (here.dev(), here.ino()) == (there.dev(), there.ino())
+    };
+    match (file.metadata(), path.metadata()) {
+        (Ok(here), Ok(there)) => same(here, there),
+        _ => false,
     }
 }
 

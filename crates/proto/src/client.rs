@@ -10,6 +10,9 @@ use crate::request::{Envelope, Request};
 use crate::response::{Answer, Outcome, Response};
 use crate::version::Hello;
 
+/// How long a daemon that does not read may hold up what is sent to it.
+const WRITE: Duration = Duration::from_millis(500);
+
 /// A connection to the daemon.
 #[derive(Debug)]
 pub struct Client {
@@ -43,6 +46,7 @@ impl Client {
     /// Greets the daemon at the other end of `stream`. No answer is awaited: the first request
     /// goes out behind the greeting, so opening a session costs one round trip.
     pub fn new(mut stream: UnixStream, pid: u32) -> Result<Self, ClientError> {
+        stream.set_write_timeout(Some(WRITE))?;
         stream.write_all(&codec::encode(&Hello::of_this_program(pid)))?;
         Ok(Self {
             reader: BufReader::new(stream),

@@ -198,11 +198,10 @@ fn unit(context: &Context) -> Result<String, Failure> {
     let home = context.home()?;
     Ok(format!(
         "[Unit]\nDescription=amps: the record of coding agents\n\n\
-         [Service]\nExecStart={} daemon run\nEnvironment={}={}\nRestart=on-failure\nKillMode=process\n\n\
+         [Service]\nExecStart={} daemon run\nEnvironment={}\nRestart=on-failure\nKillMode=process\n\n\
          [Install]\nWantedBy=default.target\n",
         quoted(&env::own_program().to_string_lossy()),
-        env::CONFIG_DIR,
-        quoted(&home.folder().to_string_lossy()),
+        quoted(&format!("{}={}", env::CONFIG_DIR, home.folder().display())),
     ))
 }
 

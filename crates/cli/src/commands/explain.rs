@@ -87,7 +87,6 @@ fn is_heard(fact: &Fact) -> bool {
     match fact {
         Fact::DeliveredLate
         | Fact::LeaseRegranted { .. }
-        | Fact::MachineSlept { .. }
         | Fact::LateExit { .. }
         | Fact::CaptureFailed { .. }
         | Fact::Overlapped { .. }

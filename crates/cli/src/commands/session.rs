@@ -42,7 +42,7 @@ fn start(context: &Context, args: SessionStartArgs) -> Outcome {
         );
         return Err(fault.hint("`amps session end` ends it").into());
     }
-    let facts = opening(context, args.launch, args.agent)?;
+    let facts = opening(context, &args.launch, args.agent)?;
     let started = StartFacts {
         session_id: facts.session_id,
         launched_at: context.clock.now(),
@@ -61,7 +61,7 @@ fn start(context: &Context, args: SessionStartArgs) -> Outcome {
 
 fn opening(
     context: &Context,
-    launch: LaunchOptions,
+    launch: &LaunchOptions,
     agent: Option<String>,
 ) -> Result<OpenFacts, Failure> {
     let owner = process::parent(&context.clock).ok_or_else(|| {
@@ -122,7 +122,7 @@ fn status(context: &Context, args: JsonArgs) -> Outcome {
 }
 
 fn current(context: &Context) -> Result<Option<SessionView>, Failure> {
-    let ancestors = process::ancestors(&context.clock);
+    let ancestors = process::lineage(&context.clock);
     match connect::ask(context, Request::Current { ancestors })? {
         Response::Session(view) => Ok(Some(*view)),
         Response::None => Ok(None),

@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 
+use amps_core::environment;
 use amps_core::facts::OpenFacts;
 use amps_core::id::{LeaseId, RunId, SessionId};
+use amps_core::mask::mask;
 use amps_core::path::{RawPath, visible};
 use amps_core::process::ProcessIdentity;
 use amps_core::session::Binding;
@@ -14,11 +16,11 @@ use crate::args::LaunchOptions;
 use crate::context::Context;
 use crate::env;
 
-/// Gathers the facts of an opening. Secrets are masked before they are stored, not here: the
-/// daemon must not rely on its clients for that.
+/// Gathers the facts of an opening. Secrets are masked here, for the spool, and once more by the
+/// daemon, which does not rely on its clients.
 pub(crate) fn opening(
     context: &Context,
-    options: LaunchOptions,
+    options: &LaunchOptions,
     agent: &str,
     command: &[OsString],
     (binding, owner): (Binding, ProcessIdentity),
@@ -28,20 +30,24 @@ pub(crate) fn opening(
         session_id: SessionId::new(Uuid::new_v4()),
         run_id: RunId::new(Uuid::new_v4()),
         lease_id: LeaseId::new(Uuid::new_v4()),
-        name: options.name,
-        note: options.note,
-        tags: options.tags,
-        context_ids: options.context_ids,
+        name: options.name.as_deref().map(masked),
+        note: options.note.as_deref().map(masked),
+        tags: options.tags.iter().map(|tag| masked(tag)).collect(),
+        context_ids: options.context_ids.iter().map(|id| masked(id)).collect(),
         binding,
         agent: agent.to_owned(),
-        agent_command: command.iter().map(|word| shown(word)).collect(),
+        agent_command: command.iter().map(|word| masked(&shown(word))).collect(),
         cwd: RawPath::new(cwd.as_os_str().as_bytes()),
-        environment: context.environment.allowed(),
+        environment: environment::snapshot(context.environment.allowed()),
         git_environment: context.environment.git(),
         owner,
-        ttl: None,
+        ttl: context.environment.lease_ttl(),
         at: context.clock.now(),
     }
+}
+
+fn masked(text: &str) -> String {
+    mask(text).into_owned()
 }
 
 /// Arguments are kept as text; what is not text is shown escaped.

@@ -9,8 +9,9 @@ use std::thread::{self, JoinHandle};
 use amps_core::capture::Side;
 use amps_core::facts::{OpenFacts, StartFacts};
 use amps_core::time::Moment;
-use amps_engine::capture::Cutoff;
+use amps_engine::capture::{Cutoff, TICK};
 use amps_engine::clock::Clock;
+use amps_engine::files::pause;
 use amps_engine::ops::capture_run::{Alone, Tools, take_alone};
 
 use crate::context::Context;
@@ -44,8 +45,11 @@ impl Local {
             // What fails here is done by the daemon, dated by the launch.
             drop(take_alone(&tools, &alone, Side::Base, &cutoff, tell));
         }));
-        wait.recv_timeout(self.tools.limits.hold).ok();
-        cutoff.set(self.clock.now());
+        let hold = self.tools.limits.hold.saturating_sub(TICK);
+        if wait.recv_timeout(hold).is_err() {
+            cutoff.set(self.clock.now());
+            pause(TICK);
+        }
     }
 
     /// Takes the end, after the base.

@@ -9,9 +9,7 @@ use amps_core::process::{Activity, Sighting};
 use amps_engine::process;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, getpgid, getpgrp, getpid, getsid, kill_process, waitid,
-};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, getsid, kill_process, waitid};
 use rustix::termios::{isatty, tcgetattr};
 use signal_hook::consts::signal as number;
 
@@ -45,21 +43,26 @@ pub(super) struct Observed {
 }
 
 impl Waiter {
-    pub(super) fn new(child: u32, signals: Signals) -> io::Result<Self> {
-        let child = i32::try_from(child).ok().and_then(Pid::from_raw);
-        let child = child.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        Ok(Self {
-            child,
+    /// Looks at the terminal before the agent can be told that it vanished.
+    pub(super) fn prepare(signals: Signals) -> Self {
+        Self {
+            child: getpid(),
             signals,
             had_terminal: standard_streams().iter().any(isatty),
             from_keyboard: Vec::new(),
             look_at: None,
-        })
+        }
     }
 
     /// Waits until the agent has ended. `beat` gives a sign of life and returns when the next one
     /// is due.
-    pub(super) fn wait(mut self, mut beat: impl FnMut() -> Instant) -> io::Result<Observed> {
+    pub(super) fn wait(
+        mut self,
+        child: u32,
+        mut beat: impl FnMut() -> Instant,
+    ) -> io::Result<Observed> {
+        let child = i32::try_from(child).ok().and_then(Pid::from_raw);
+        self.child = child.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         let mut next_beat = beat();
         loop {
             if let Some(exit) = self.look()? {
@@ -132,8 +135,9 @@ impl Waiter {
         }
     }
 
-    /// Passes on what was meant for the agent. What the terminal sends, and what the agent itself
-    /// or another process of the group sends to the group, the agent has already.
+    /// Passes on what was meant for the agent. What the terminal sends the agent has already. What
+    /// another process sends it may have too, if it was sent to the whole group; that cannot be
+    /// told, and a signal that comes twice does less harm than one that never comes.
     fn hear(&mut self, Arrived { signal, from }: Arrived) {
         match (signal, from) {
             (number::SIGCHLD, _) => {}
@@ -143,7 +147,8 @@ impl Waiter {
                 kill_process(self.child, Signal::HUP).ok();
             }
             (signal, Sender::Kernel) => self.from_keyboard.push(signal),
-            (_, Sender::Process(sender)) if sender.is_some_and(|pid| self.is_of_group(pid)) => {}
+            // The agent sends to its group, which this process is of, what it has dealt with.
+            (_, Sender::Process(sender)) if sender == Some(self.child) => {}
             (signal, Sender::Process(_)) => {
                 if let Some(signal) = Signal::from_named_raw(signal) {
                     // It may have ended meanwhile.
@@ -151,10 +156,6 @@ impl Waiter {
                 }
             }
         }
-    }
-
-    fn is_of_group(&self, sender: Pid) -> bool {
-        sender == self.child || getpgid(Some(sender)).is_ok_and(|group| group == getpgrp())
     }
 
     fn continue_if_stopped(&self) {

@@ -9,7 +9,6 @@ use amps_core::process::ProcessIdentity;
 use amps_core::session::{Status, StatusReason};
 use anstyle::Style;
 
-use super::time::short;
 use super::{brief, counted};
 use crate::output::{BAD, FAINT, GOOD, LIVE, NOTABLE};
 
@@ -98,10 +97,6 @@ pub(crate) fn event(fact: &Fact) -> String {
         Fact::Started { agent: None } => "agent started".to_owned(),
         Fact::LeaseRegranted { generation } => format!(
             "a new daemon took the lease over and gave it one fresh ttl (generation {generation})"
-        ),
-        Fact::MachineSlept { slept_ms } => format!(
-            "the machine slept for {}; the lease got one fresh ttl",
-            short(std::time::Duration::from_millis(*slept_ms))
         ),
         Fact::BaseCaptured { tree, uncertain } => {
             let doubt = match uncertain {

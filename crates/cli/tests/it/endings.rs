@@ -158,6 +158,10 @@ fn a_stopped_launcher_is_not_dead_however_long_it_is_stopped() {
         .env("AMPSM_LEASE_TTL", "1s")
         .start();
     wait::for_file(&repo.file("ready"), PATIENCE);
+    home.daemon()
+        .wait_for_session("@", "to be active", PATIENCE, |record| {
+            record["status"] == "active"
+        });
     run.signal(Signal::STOP);
     process::wait_stopped(run.pid(), PATIENCE);
     // Three times the ttl: the daemon's own clock is the named event here.

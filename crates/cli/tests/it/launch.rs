@@ -186,10 +186,65 @@ fn a_signal_to_the_launcher_reaches_the_agent() {
 }
 
 #[test]
+fn a_signal_from_the_launchers_own_group_reaches_the_agent() {
+    let home = home();
+    let folder = home.folder("plain");
+    let lines = [
+        "trap USR1 got.txt",
+        "touch ready",
+        "wait-for got.txt",
+        "exit 5",
+    ];
+    home.install_agent("agent", &lines);
+    // Without job control a script and what it starts are one group.
+    let script = "\"$AMPS\" agent & while ! [ -e ready ]; do :; done; kill -USR1 $!; wait $!";
+    let words = ["-c", script];
+    home.command("sh", words)
+        .env("AMPS", crate::record::AMPS)
+        .cwd(&folder)
+        .run()
+        .code(5);
+}
+
+#[test]
+fn a_daemon_that_is_stopped_holds_up_no_launch() {
+    let home = home();
+    let folder = home.folder("plain");
+    home.amps(["daemon", "start"]).run().ok();
+    let daemon = home.daemon().wait_alive(PATIENCE);
+    amps_testkit::process::send(daemon, Signal::STOP);
+    amps_testkit::process::wait_stopped(daemon, PATIENCE);
+    let long = "x".repeat(100_000);
+    let words = [
+        "run", "--", "sh", "-c", "exit 3", &long, &long, &long, &long,
+    ];
+    let run = home.amps(words).cwd(&folder).run().code(3);
+    assert!(
+        run.stderr_text()
+            .contains("facts are kept and delivered later"),
+        "{}",
+        run.text()
+    );
+    amps_testkit::process::send(daemon, Signal::CONT);
+    assert_eq!(newest(&home)["runs"][0]["exit_code"], 3);
+}
+
+#[test]
+fn options_of_a_launch_are_refused_elsewhere() {
+    let home = home();
+    let refused = home.amps(["--name", "x", "list"]).run().code(2);
+    assert!(
+        refused.stderr_text().contains("error[E023]"),
+        "{}",
+        refused.text()
+    );
+}
+
+#[test]
 fn an_agent_killed_by_a_signal_gives_128_and_its_number() {
     let home = home();
     let folder = home.folder("plain");
-    for (signal, code) in [("TERM", 143), ("KILL", 137), ("SEGV", 139)] {
+    for (signal, code) in [("TERM", 143), ("KILL", 137), ("ABRT", 134)] {
         home.install_agent("agent", &[&format!("kill-self {signal}")]);
         home.amps(["agent"]).cwd(&folder).run().code(code);
         let record = newest(&home);

@@ -31,6 +31,21 @@ fn a_session_of_a_shell_records_what_is_done_between_start_and_end() {
 }
 
 #[test]
+fn a_shell_that_becomes_the_last_command_still_ends_its_session() {
+    let home = home();
+    let repo = home.repo("work");
+    let script = "\"$AMPS\" session start; echo x > made.txt; \"$AMPS\" session end";
+    home.command("bash", ["-c", script])
+        .env("AMPS", AMPS)
+        .cwd(repo.path())
+        .run()
+        .ok();
+    let record = newest(&home);
+    assert_eq!(record["status"], "completed");
+    assert_eq!(changes(&record), ["A made.txt"]);
+}
+
+#[test]
 fn a_forgotten_session_ends_with_its_shell() {
     let home = home();
     let repo = home.repo("work");

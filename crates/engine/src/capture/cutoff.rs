@@ -8,7 +8,7 @@ use amps_core::time::Moment;
 
 /// The kernel dates changes by a clock that ticks 100 to 1000 times a second, so a change may bear
 /// a time up to a tick before it was made.
-const SLACK: Duration = Duration::from_millis(12);
+pub const TICK: Duration = Duration::from_millis(10);
 
 /// A cell, shared between the taker of a snapshot and the launcher, for the instant that the
 /// snapshot stands for: the launch of the agent, or its end.
@@ -18,6 +18,8 @@ const SLACK: Duration = Duration::from_millis(12);
 pub struct Cutoff {
     asked: Moment,
     instant: Arc<OnceLock<Moment>>,
+    /// How long before the instant the kernel may have dated what was done after it.
+    slack: Duration,
 }
 
 impl Cutoff {
@@ -26,6 +28,7 @@ impl Cutoff {
         Self {
             asked,
             instant: Arc::default(),
+            slack: Duration::ZERO,
         }
     }
 
@@ -34,10 +37,12 @@ impl Cutoff {
         Self {
             asked: instant,
             instant: Arc::new(OnceLock::from(instant)),
+            slack: TICK,
         }
     }
 
-    /// Tells that the instant is now; the first to tell wins.
+    /// Tells that the instant is now; the first to tell wins. Who tells it lets a [`TICK`] pass
+    /// before the agent may act, so that no act of the agent is dated before the instant.
     pub fn set(&self, instant: Moment) {
         let _first = self.instant.set(instant);
     }
@@ -66,7 +71,7 @@ impl Cutoff {
         let Some(instant) = self.nanoseconds() else {
             return When::Before;
         };
-        let slack = i128::try_from(SLACK.as_nanos()).unwrap_or_default();
+        let slack = i128::try_from(self.slack.as_nanos()).unwrap_or_default();
         if time >= instant {
             When::After
         } else if side == Side::Base && time >= instant - slack {

@@ -382,6 +382,8 @@ pub fn store_failure(
         CaptureState::GivenUp
     };
     if state == CaptureState::GivenUp {
+        run.errors
+            .push(format!("the capture was given up: {reason}"));
         run.survivors.clear();
         for part in [&mut run.capture.base, &mut run.capture.end] {
             if *part == CaptureState::Owed {

@@ -61,14 +61,13 @@ pub fn open_session(
 }
 
 fn records(facts: OpenFacts, default_ttl: Duration) -> (Session, Run) {
-    let agent_command: Vec<String> = facts
-        .agent_command
-        .iter()
-        .map(|argument| mask(argument).into_owned())
-        .collect();
+    let masked = |words: Vec<String>| -> Vec<String> {
+        words.iter().map(|word| mask(word).into_owned()).collect()
+    };
+    let agent_command = masked(facts.agent_command);
     let session = Session {
         session_id: facts.session_id,
-        name: facts.name,
+        name: facts.name.map(|name| mask(&name).into_owned()),
         kind: SessionKind::Launched,
         binding: facts.binding,
         status: Status::Created,
@@ -85,7 +84,7 @@ fn records(facts: OpenFacts, default_ttl: Duration) -> (Session, Run) {
         environment_snapshot: environment::snapshot(facts.environment),
         lease_id: facts.lease_id,
         run_id: facts.run_id,
-        tags: facts.tags,
+        tags: masked(facts.tags),
     };
     let run = Run {
         run_id: facts.run_id,
@@ -119,7 +118,7 @@ fn records(facts: OpenFacts, default_ttl: Duration) -> (Session, Run) {
         survivors: Vec::new(),
         changeset_id: None,
         errors: Vec::new(),
-        context_ids: facts.context_ids,
+        context_ids: masked(facts.context_ids),
     };
     (session, run)
 }

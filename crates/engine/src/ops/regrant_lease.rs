@@ -8,7 +8,7 @@ use amps_core::time::Moment;
 
 use crate::ledger::{Ledger, LedgerError, Transition};
 
-/// Gives the lease one fresh ttl under a new generation: what a holder says under the old one is
+/// Grants the lease anew under the next generation: what a holder says under the old one is
 /// refused until it has opened its session again.
 pub fn regrant_lease(
     ledger: &mut dyn Ledger,

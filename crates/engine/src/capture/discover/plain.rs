@@ -49,14 +49,13 @@ fn is_repository(folder: &Path) -> bool {
 
 fn is_ordinary(git_dir: &Path, owned: [&Metadata; 2]) -> bool {
     let user = rustix::process::geteuid().as_raw();
+    // Read generously: asking git once too often costs a millisecond.
     let moves = |config: &str| {
         let config = config.to_ascii_lowercase();
-        ["worktree", "bare", "include"].iter().any(|key| {
-            config.lines().any(|line| {
-                let line = line.trim_start_matches(|c: char| c.is_whitespace() || c == '[');
-                line.starts_with(key) && line.replace(' ', "") != "bare=false"
-            })
-        })
+        let is_bare = |line: &str| line.contains("bare") && line.replace(' ', "") != "bare=false";
+        config.contains("worktree")
+            || config.contains("include")
+            || config.lines().any(|line| is_bare(line.trim()))
     };
     owned.iter().all(|data| data.uid() == user)
         && is_repository(git_dir)
@@ -96,6 +95,7 @@ mod tests {
     fn whatever_moves_something_is_left_to_git() {
         for config in [
             "[core]\n\tworktree = /elsewhere\n",
+            "[core] worktree = /elsewhere\n",
             "[core]\n\tbare = true\n",
             "[include]\n\tpath = more\n",
             "[includeIf \"gitdir:/x\"]\n\tpath = more\n",
