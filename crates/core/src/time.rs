@@ -33,6 +33,12 @@ impl Moment {
     }
 }
 
+/// Returns whole milliseconds as seconds, without the noise of adding fractions.
+#[expect(clippy::cast_precision_loss, reason = "exact for 285,000 years")]
+pub fn as_seconds(duration: Duration) -> f64 {
+    duration.as_millis() as f64 / 1_000.0
+}
+
 /// Serialises a [`Duration`] as a number of seconds, the form of the JSON contract.
 pub mod seconds {
     use std::time::Duration;
@@ -41,7 +47,7 @@ pub mod seconds {
 
     /// Writes the duration as seconds with a fraction.
     pub fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_f64(value.as_secs_f64())
+        to.serialize_f64(super::as_seconds(*value))
     }
 
     /// Reads a non-negative, finite number of seconds.

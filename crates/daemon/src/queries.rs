@@ -4,6 +4,7 @@
 use amps_core::error::ErrorCode;
 use amps_core::event::{Event, Fact};
 use amps_core::id::SessionId;
+use amps_core::time::as_seconds;
 use amps_engine::home::Home;
 use amps_engine::ledger::{Ledger, LedgerError, PageQuery, PageRow, Resolved, SqliteLedger};
 use amps_proto::fault::Fault;
@@ -184,7 +185,7 @@ fn row(row: PageRow) -> SessionRow {
         created_at: session.created_at,
         started_at: session.started_at,
         ended_at: session.ended_at,
-        duration: run.duration.map(|duration| duration.as_secs_f64()),
+        duration: run.duration.map(as_seconds),
         exit_code: run.exit.and_then(amps_core::exit::Exit::code),
         exit_signal: run.exit.and_then(amps_core::exit::Exit::signal),
         files: captured.then_some(files),

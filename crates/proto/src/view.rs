@@ -10,6 +10,7 @@ use amps_core::path::RawPath;
 use amps_core::run::Run;
 use amps_core::session::{Session, Status, StatusReason};
 use amps_core::snapshot::{Oid, Snapshot, Workspace};
+use amps_core::time::as_seconds;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -86,7 +87,7 @@ impl From<Run> for RunView {
             agent_command: run.agent_command,
             started_at: run.started_at,
             ended_at: run.ended_at,
-            duration: run.duration.map(|duration| duration.as_secs_f64()),
+            duration: run.duration.map(as_seconds),
             exit_code: run.exit.and_then(amps_core::exit::Exit::code),
             exit_signal: run.exit.and_then(amps_core::exit::Exit::signal),
             lease: run.lease,
