@@ -11,6 +11,8 @@ use amps_engine::config::VARIABLES;
 
 /// Moves the home.
 pub(crate) const CONFIG_DIR: &str = "AMPSM_CONFIG_DIR";
+/// Moves the database.
+const DB_PATH: &str = "AMPSM_DB_PATH";
 /// How much the daemon logs.
 pub(crate) const LOG_LEVEL: &str = "AMPSM_LOG_LEVEL";
 
@@ -97,7 +99,7 @@ impl Environment {
     /// Returns the folder of the home, if the environment tells one.
     pub(crate) fn home(&self) -> Option<PathBuf> {
         if let Some(folder) = self.os(CONFIG_DIR) {
-            return Some(PathBuf::from(folder));
+            return std::path::absolute(folder).ok();
         }
         self.user_home().map(|home| home.join(".ampsm"))
     }
@@ -167,7 +169,13 @@ impl Environment {
                     || DAEMON.contains(&name)
             })
         });
-        ours.map(|(name, value)| (name.clone(), value.clone()))
+        // The daemon works in the root folder: what is relative means nothing there.
+        let whole = |name: &OsString, value: &OsString| {
+            let is_path = [CONFIG_DIR, DB_PATH].iter().any(|path| name == path);
+            let path = is_path.then(|| std::path::absolute(value).ok()).flatten();
+            path.map_or_else(|| value.clone(), PathBuf::into_os_string)
+        };
+        ours.map(|(name, value)| (name.clone(), whole(name, value)))
             .collect()
     }
 

@@ -13,6 +13,9 @@ pub struct Capture {
     pub base: CaptureState,
     /// The snapshot after it and the changeset between the two.
     pub end: CaptureState,
+    /// The patch that the store keeps, made once the changeset is known.
+    #[serde(default = "CaptureState::not_yet")]
+    pub patch: CaptureState,
     /// Failed attempts in a row.
     pub attempts: u32,
     /// The last failure, or why it was given up.
@@ -24,6 +27,7 @@ impl Default for Capture {
         Self {
             base: CaptureState::Owed,
             end: CaptureState::NotYet,
+            patch: CaptureState::NotYet,
             attempts: 0,
             reason: None,
         }
@@ -42,6 +46,12 @@ pub enum CaptureState {
     Done,
     /// Given up, with a reason.
     GivenUp,
+}
+
+impl CaptureState {
+    fn not_yet() -> Self {
+        Self::NotYet
+    }
 }
 
 /// Whether trying again can help.

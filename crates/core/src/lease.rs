@@ -64,10 +64,15 @@ impl Lease {
         }
     }
 
-    /// Returns the instant, in milliseconds since boot, at which the ttl is over.
-    pub fn deadline_uptime_ms(&self) -> u64 {
+    /// Returns the instant, in milliseconds since boot, at which the ttl is over. It begins anew
+    /// with each sign of life, and where the owner could not give one: at `granted_uptime_ms`,
+    /// after a restart of the daemon or a sleep of the machine.
+    pub fn deadline_uptime_ms(&self, granted_uptime_ms: u64) -> u64 {
         let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
-        self.last_heartbeat.uptime_ms.saturating_add(ttl)
+        self.last_heartbeat
+            .uptime_ms
+            .max(granted_uptime_ms)
+            .saturating_add(ttl)
     }
 
     /// Records a sign of life from the holder of `generation`. Renewing is monotonic: a late
@@ -85,18 +90,14 @@ impl Lease {
         Ok(())
     }
 
-    /// Gives the owner one fresh ttl: after a restart of the daemon or a sleep of the machine the
-    /// owner could not have renewed.
-    pub fn grant_fresh_ttl(&mut self, now: Moment) {
-        self.last_heartbeat = now;
-    }
-
     /// Judges the lease. While the kernel says that the owner lives, a lease never expires.
-    pub fn judge(&self, owner: Verdict, now: Moment) -> LeaseVerdict {
+    pub fn judge(&self, owner: Verdict, granted_uptime_ms: u64, now: Moment) -> LeaseVerdict {
         match owner {
             Verdict::Alive { .. } => LeaseVerdict::Held,
             Verdict::Dead(proof) => LeaseVerdict::Vacated(proof),
-            Verdict::Unknown if now.uptime_ms >= self.deadline_uptime_ms() => LeaseVerdict::Expired,
+            Verdict::Unknown if now.uptime_ms >= self.deadline_uptime_ms(granted_uptime_ms) => {
+                LeaseVerdict::Expired
+            }
             Verdict::Unknown => LeaseVerdict::Held,
         }
     }
@@ -137,30 +138,34 @@ mod tests {
     proptest! {
         #[test]
         fn a_living_owner_never_expires(last: u64, now: u64, stopped: bool) {
-            let verdict = lease(last).judge(Verdict::Alive { stopped }, moment(now));
+            let verdict = lease(last).judge(Verdict::Alive { stopped }, 0, moment(now));
             prop_assert_eq!(verdict, LeaseVerdict::Held);
         }
 
         #[test]
         fn a_proven_death_needs_no_ttl(last: u64, now: u64) {
             let dead = Verdict::Dead(EvidenceKind::PidfdExit);
-            let verdict = lease(last).judge(dead, moment(now));
+            let verdict = lease(last).judge(dead, 0, moment(now));
             prop_assert_eq!(verdict, LeaseVerdict::Vacated(EvidenceKind::PidfdExit));
         }
 
         #[test]
-        fn an_unknown_owner_expires_exactly_at_the_ttl(last in 0_u64..1 << 40, now in 0_u64..1 << 41) {
-            let expired = lease(last).judge(Verdict::Unknown, moment(now)) == LeaseVerdict::Expired;
-            prop_assert_eq!(expired, now >= last + 30_000);
+        fn an_unknown_owner_expires_exactly_at_the_ttl(
+            last in 0_u64..1 << 40,
+            granted in 0_u64..1 << 40,
+            now in 0_u64..1 << 41,
+        ) {
+            let expired = lease(last).judge(Verdict::Unknown, granted, moment(now)) == LeaseVerdict::Expired;
+            prop_assert_eq!(expired, now >= last.max(granted) + 30_000);
         }
 
         #[test]
         fn renewing_never_shortens(last: u64, beats: Vec<u64>) {
             let mut lease = lease(last);
             for beat in beats {
-                let before = lease.deadline_uptime_ms();
+                let before = lease.deadline_uptime_ms(0);
                 lease.renew(3, moment(beat)).unwrap();
-                prop_assert!(lease.deadline_uptime_ms() >= before);
+                prop_assert!(lease.deadline_uptime_ms(0) >= before);
             }
         }
     }

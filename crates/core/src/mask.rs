@@ -42,6 +42,30 @@ pub fn mask(text: &str) -> Cow<'_, str> {
     )
 }
 
+/// A flag whose value is a secret by its name.
+static SECRET_FLAG: LazyLock<Regex> = LazyLock::new(|| {
+    let names = "(?i)^--?[a-z0-9_-]*(?:api[_-]?key|secret|passwd|password|token)$";
+    Regex::new(names).expect("the shape is a constant that a test compiles")
+});
+
+/// Returns a command line with every known shape of a secret masked, and the word after a flag
+/// such as `--password`.
+pub fn mask_command(words: &[String]) -> Vec<String> {
+    let mut after_flag = false;
+    words
+        .iter()
+        .map(|word| {
+            let is_value = after_flag && !word.starts_with('-');
+            after_flag = SECRET_FLAG.is_match(word);
+            if is_value {
+                MASK.to_owned()
+            } else {
+                mask(word).into_owned()
+            }
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +96,16 @@ mod tests {
         ] {
             assert_eq!(mask(&text), masked);
         }
+    }
+
+    #[test]
+    fn the_word_after_a_secret_flag_is_masked() {
+        let words = ["run", "--api-key", "abc", "--token", "--json", "token", "x"];
+        let masked = mask_command(&words.map(str::to_owned));
+        assert_eq!(
+            masked,
+            ["run", "--api-key", MASK, "--token", "--json", "token", "x"]
+        );
     }
 
     #[test]

@@ -9,14 +9,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use amps_core::capture::{CaptureState, Failure};
+use amps_core::evidence::EvidenceKind;
 use amps_core::id::SessionId;
 use amps_core::run::Run;
 use amps_core::session::Session;
+use amps_core::time::Moment;
 use amps_engine::capture::{CaptureError, Cutoff};
 use amps_engine::ops::capture_run;
 use amps_engine::process;
 use amps_engine::testing::point;
 use amps_proto::fault::Fault;
+use jiff::SignedDuration;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::spawn_blocking;
 
@@ -189,6 +192,7 @@ impl Captures {
 enum Next {
     Base,
     End,
+    Patch,
     Project,
     Survivors,
     Nothing,
@@ -201,6 +205,8 @@ fn next(session: &Session, run: &Run) -> Next {
         Next::End
     } else if session.project_id.is_none() && run.workspace.is_some() {
         Next::Project
+    } else if run.capture.patch == CaptureState::Owed {
+        Next::Patch
     } else if run.survivors.is_empty() {
         Next::Nothing
     } else {
@@ -219,6 +225,7 @@ async fn drive(daemon: Arc<Daemon>, id: SessionId, cutoff: Option<Cutoff>, wake:
                 match next {
                     Next::Base => base(&daemon, run, cutoff.clone()).await,
                     Next::End => end(&daemon, &session, run).await,
+                    Next::Patch => patch(&daemon, run).await,
                     Next::Project => project(&daemon, run).await,
                     Next::Survivors => amendment(&daemon, run).await,
                     Next::Nothing if daemon.captures.finish(id) => return,
@@ -303,6 +310,33 @@ async fn base(daemon: &Arc<Daemon>, run: Run, cutoff: Option<Cutoff>) -> Result<
     Ok(())
 }
 
+/// Dates the end snapshot by what proved the end. An agent that was found dead later than it died
+/// may have written until it was found; after a restart of the machine it wrote nothing.
+fn end_cutoff(daemon: &Daemon, session: &Session) -> Cutoff {
+    let now = daemon.clock.now();
+    let Some(evidence) = &session.evidence else {
+        return Cutoff::ended(now);
+    };
+    let found = evidence.observed_at;
+    let last_alive = evidence.last_alive.map_or(found.at, |moment| moment.at);
+    match evidence.kind {
+        EvidenceKind::BootIdChanged => {
+            let uptime = SignedDuration::from_millis(i64::try_from(now.uptime_ms).unwrap_or(0));
+            let boot = now.at.checked_sub(uptime).unwrap_or(now.at);
+            Cutoff::ended_between(last_alive.min(boot), Moment { at: boot, ..found })
+        }
+        EvidenceKind::ProcessGone
+        | EvidenceKind::StartTimeMismatch
+        | EvidenceKind::LockReleased
+        | EvidenceKind::LeaseExpired => Cutoff::ended_between(last_alive, found),
+        EvidenceKind::WaitStatus
+        | EvidenceKind::PtyHangup
+        | EvidenceKind::UserCommand
+        | EvidenceKind::StartFailed
+        | EvidenceKind::PidfdExit => Cutoff::ended(found),
+    }
+}
+
 /// Finds out which project a repository is that was never seen before.
 async fn project(daemon: &Arc<Daemon>, run: Run) -> Result<(), Stumbled> {
     let id = run.session_id;
@@ -321,12 +355,7 @@ async fn end(daemon: &Arc<Daemon>, session: &Session, run: Run) -> Result<(), St
     let id = run.session_id;
     let slot = daemon.captures.end_slots.acquire().await;
     let work = Arc::clone(daemon);
-    // What was done until the end was observed may be the agent's, however early it ended.
-    let observed = session
-        .evidence
-        .as_ref()
-        .map(|evidence| evidence.observed_at);
-    let cutoff = Cutoff::passed(observed.unwrap_or_else(|| daemon.clock.now()));
+    let cutoff = end_cutoff(daemon, session);
     let (taken, survivors) = spawn_blocking(move || {
         // Looking for survivors comes first: one that ends between the two looks has left all it
         // did where the snapshot sees it.
@@ -344,13 +373,24 @@ async fn end(daemon: &Arc<Daemon>, session: &Session, run: Run) -> Result<(), St
     Ok(())
 }
 
+async fn patch(daemon: &Arc<Daemon>, run: Run) -> Result<(), Stumbled> {
+    let id = run.session_id;
+    let tools = Arc::clone(&daemon.tools);
+    let patch = spawn_blocking(move || capture_run::make_patch(&tools, &run)).await??;
+    let now = daemon.clock.now();
+    daemon
+        .store(move |ledger| capture_run::store_patch(ledger, id, patch.as_ref(), now))
+        .await?;
+    Ok(())
+}
+
 async fn amendment(daemon: &Arc<Daemon>, run: Run) -> Result<(), Stumbled> {
     let id = run.session_id;
     survivors::outlive(daemon, &run).await;
     let slot = daemon.captures.end_slots.acquire().await;
     let work = Arc::clone(daemon);
     let taken = spawn_blocking(move || {
-        let cutoff = Cutoff::passed(work.clock.now());
+        let cutoff = Cutoff::ended(work.clock.now());
         capture_run::take_amendment(&work.tools, &run, &cutoff)
     })
     .await??;

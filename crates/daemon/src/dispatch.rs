@@ -8,6 +8,7 @@ use amps_core::error::ErrorCode;
 use amps_core::evidence::{Evidence, EvidenceKind};
 use amps_core::facts::{EndFacts, OpenFacts, StartFacts};
 use amps_core::id::{LeaseId, SessionId};
+use amps_core::mask::mask;
 use amps_core::process::ProcessIdentity;
 use amps_core::session::{Binding, Ending};
 use amps_core::time::Moment;
@@ -16,7 +17,7 @@ use amps_engine::ops::note_session::note_session;
 use amps_engine::ops::open_session::open_session;
 use amps_engine::ops::start_run::start_run;
 use amps_proto::fault::Fault;
-use amps_proto::request::Request;
+use amps_proto::request::{OPEN_DEADLINE, Request};
 use amps_proto::response::{DaemonView, Response};
 use amps_proto::version::PROTOCOL;
 
@@ -26,6 +27,9 @@ use crate::faults;
 use crate::leases::RenewRefused;
 use crate::queries;
 use crate::recovery;
+
+/// What an answer to a launcher may need to reach it.
+const ON_THE_WAY: Duration = Duration::from_millis(500);
 
 /// The longest that a question may wait for a capture.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -98,12 +102,14 @@ async fn open(daemon: &Arc<Daemon>, facts: OpenFacts, is_late: bool) -> Result<R
     }
     let owes_base = opened.run.capture.base == CaptureState::Owed;
     let mut base_taken = !owes_base;
-    if owes_base && (is_late || !opened.is_new) {
+    let waited = daemon.clock.now().since(opened.run.opened_at);
+    let left = OPEN_DEADLINE.saturating_sub(waited + ON_THE_WAY);
+    if owes_base && (is_late || !opened.is_new || left.is_zero()) {
         // The agent may be running already: the base is dated by its launch.
         daemon.captures.see_to(daemon, id);
     } else if owes_base {
         daemon.captures.begin(daemon, id, &cutoff);
-        let hold = daemon.config.capture.hold.saturating_sub(TICK);
+        let hold = daemon.config.capture.hold.min(left).saturating_sub(TICK);
         base_taken = daemon.captures.wait_frozen(id, Half::Base, hold).await;
         if !base_taken {
             cutoff.set(daemon.clock.now());
@@ -169,7 +175,7 @@ async fn end(daemon: &Arc<Daemon>, facts: EndFacts) -> Result<Response, Fault> {
         kind,
         observed_at: facts.at,
         last_alive: Some(facts.at),
-        detail: facts.detail,
+        detail: mask(&facts.detail).into_owned(),
     };
     let ended = daemon.end(id, facts.ending, evidence).await?;
     if ended.run.capture.end == CaptureState::Owed {

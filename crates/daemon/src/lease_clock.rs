@@ -69,14 +69,14 @@ pub(crate) async fn judge_leases(daemon: Arc<Daemon>) {
                 slept = now_slept;
                 continue;
             }
-            for (id, lease) in needing {
-                judge(&daemon, id, &lease).await;
+            for (id, lease, granted) in needing {
+                judge(&daemon, id, &lease, granted).await;
             }
         }
     }
 }
 
-async fn judge(daemon: &Arc<Daemon>, id: SessionId, lease: &Lease) {
+async fn judge(daemon: &Arc<Daemon>, id: SessionId, lease: &Lease, granted: u64) {
     let owner = lease.owner();
     let owner = match process::judge(&owner, &daemon.place, sight(owner.pid)) {
         Verdict::Unknown => match lock_state(&daemon.home.lease_lock(lease.lease_id)) {
@@ -86,7 +86,7 @@ async fn judge(daemon: &Arc<Daemon>, id: SessionId, lease: &Lease) {
         },
         seen => seen,
     };
-    match lease.judge(owner, daemon.clock.now()) {
+    match lease.judge(owner, granted, daemon.clock.now()) {
         LeaseVerdict::Held => {}
         LeaseVerdict::Vacated(proof) => leases::end_vacated(daemon, id, proof).await,
         LeaseVerdict::Expired => {

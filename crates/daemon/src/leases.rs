@@ -47,8 +47,8 @@ struct Held {
     connected: bool,
     /// Whether the last sign of life is newer than the store's.
     unsaved: bool,
-    /// Whether only beats can tell that the owner lives.
-    needs_beats: bool,
+    /// Since when only beats can tell that the owner lives, in milliseconds since boot.
+    needs_beats_since: Option<u64>,
     watch: Option<AbortHandle>,
 }
 
@@ -79,7 +79,7 @@ impl Leases {
             binding: session.binding,
             connected,
             unsaved: false,
-            needs_beats: false,
+            needs_beats_since: None,
             watch: None,
         };
         self.lock().insert(id, held);
@@ -154,26 +154,25 @@ impl Leases {
             .collect()
     }
 
-    /// Returns the leases that only beats keep open.
-    pub(crate) fn needing_beats(&self) -> Vec<(SessionId, Lease)> {
+    /// Returns the leases that only beats keep open, with the instant from which their ttl counts
+    /// at the earliest.
+    pub(crate) fn needing_beats(&self) -> Vec<(SessionId, Lease, u64)> {
         let held = self.lock();
-        let needing = held.iter().filter(|(_, held)| held.needs_beats);
-        needing
-            .map(|(id, held)| (*id, held.lease.clone()))
+        held.iter()
+            .filter_map(|(id, held)| Some((*id, held.lease.clone(), held.needs_beats_since?)))
             .collect()
     }
 
     /// Gives every lease that needs beats one fresh ttl.
     pub(crate) fn grant_fresh_ttls(&self, now: Moment) {
-        for held in self.lock().values_mut().filter(|held| held.needs_beats) {
-            held.lease.grant_fresh_ttl(now);
+        for held in self.lock().values_mut() {
+            held.needs_beats_since = held.needs_beats_since.map(|_| now.uptime_ms);
         }
     }
 
     fn mark_needing_beats(&self, id: SessionId, now: Moment) {
         if let Some(held) = self.lock().get_mut(&id) {
-            held.needs_beats = true;
-            held.lease.grant_fresh_ttl(now);
+            held.needs_beats_since = Some(now.uptime_ms);
         }
         self.needed.notify_one();
     }

@@ -69,30 +69,50 @@ pub(crate) async fn deliver_spool(daemon: &Arc<Daemon>) {
         }
     };
     for file in spooled {
-        let mut heard = true;
+        let mut fate = Fate::Heard;
         for line in &file.lines {
-            match serde_json::from_str::<Request>(line) {
-                Ok(request) => heard &= hear(daemon, request).await,
-                Err(error) => tracing::warn!(%error, path = %file.path.display(), "no fact"),
-            }
+            fate = fate.max(match serde_json::from_str::<Request>(line) {
+                Ok(request) => hear(daemon, request).await,
+                Err(error) => {
+                    tracing::warn!(%error, path = %file.path.display(), "no fact");
+                    Fate::Rejected
+                }
+            });
         }
-        if heard && let Err(error) = spool::discard(&file) {
+        let settled = match fate {
+            Fate::Heard => spool::discard(&file),
+            Fate::Rejected => spool::set_aside(&file),
+            Fate::Later => Ok(()),
+        };
+        if let Err(error) = settled {
             tracing::warn!(error = %crate::log::chain(&error), "delivered facts stay");
         }
     }
 }
 
-/// Returns whether the fact need not be told again.
-async fn hear(daemon: &Arc<Daemon>, request: Request) -> bool {
+/// What becomes of a spooled fact, and of its file the worst of its facts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    /// It is in the store.
+    Heard,
+    /// It will never be: the file is kept under another name.
+    Rejected,
+    /// It is told again later.
+    Later,
+}
+
+async fn hear(daemon: &Arc<Daemon>, request: Request) -> Fate {
     match Box::pin(dispatch::late(daemon, request)).await {
-        Ok(_) => true,
+        Ok(_) => Fate::Heard,
         Err(fault) => {
-            tracing::warn!(%fault, "a late fact was refused");
-            // What the store cannot take now it may take later; what is wrong in itself stays so.
-            matches!(
-                fault.code,
-                ErrorCode::BadArgument | ErrorCode::NotAllowed | ErrorCode::NotFound
-            )
+            tracing::warn!(%fault, causes = ?fault.causes, "a late fact was refused");
+            // What the store cannot take now it may take later; what is wrong stays so.
+            match fault.code {
+                ErrorCode::BadArgument | ErrorCode::NotAllowed | ErrorCode::NotFound => {
+                    Fate::Rejected
+                }
+                _ => Fate::Later,
+            }
         }
     }
 }

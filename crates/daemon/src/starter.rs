@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use amps_core::process::{Activity, Sighting};
 use amps_engine::exec::{ExecError, start_detached};
-use amps_engine::files::{FileError, Lock, pause};
+use amps_engine::files::{FileError, Lock, LockState, lock_state, pause};
 use amps_engine::home::Home;
 use amps_engine::process;
 use amps_proto::client::{Client, ClientError};
@@ -131,6 +131,12 @@ impl Starter<'_> {
             match probe(self.home) {
                 Probe::Listening(stream) => return Ok(stream),
                 Probe::Unreachable(error) => return Err(error.into()),
+                Probe::Absent
+                    if ended && lock_state(&self.home.daemon_lock()) == LockState::Held =>
+                {
+                    // Another daemon holds the home: it is about to listen, or about to end.
+                    started = None;
+                }
                 Probe::Absent if ended => {
                     return Err(StartError::Ended {
                         log: self.home.log(),

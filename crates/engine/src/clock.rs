@@ -66,7 +66,7 @@ fn milliseconds(time: Timespec) -> u64 {
 #[serde(default)]
 struct Offsets {
     wall_ms: i64,
-    uptime_ms: u64,
+    uptime_ms: i64,
     boot_id: Option<String>,
 }
 
@@ -88,7 +88,7 @@ impl Clock {
         let wall = jiff::SignedDuration::from_millis(offsets.wall_ms);
         Moment {
             at: now.at.checked_add(wall).unwrap_or(now.at),
-            uptime_ms: now.uptime_ms + offsets.uptime_ms,
+            uptime_ms: now.uptime_ms.saturating_add_signed(offsets.uptime_ms),
         }
     }
 }

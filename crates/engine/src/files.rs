@@ -1,7 +1,7 @@
 //! Writing files: private folders, whole replacement, kernel locks.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -65,15 +65,27 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> 
     write().map_err(|source| FileError::new("write", path, source))
 }
 
-/// Appends one line to a private file and brings it to the disk.
+/// Appends one line to a private file and brings it to the disk. A torn line before it, as a full
+/// disk leaves one, does not run into it.
 pub fn append_line(path: &Path, line: &str) -> Result<(), FileError> {
     let write = || -> io::Result<()> {
         let mut file = OpenOptions::new()
             .create(true)
             .append(true)
+            .read(true)
             .mode(0o600)
             .open(path)?;
-        file.write_all(format!("{line}\n").as_bytes())?;
+        let torn = match file.seek(SeekFrom::End(-1)) {
+            Ok(_) => {
+                let mut last = [0];
+                file.read_exact(&mut last)?;
+                last != *b"\n"
+            }
+            // The file is empty.
+            Err(_) => false,
+        };
+        let start = if torn { "\n" } else { "" };
+        file.write_all(format!("{start}{line}\n").as_bytes())?;
         file.sync_data()
     };
     write().map_err(|source| FileError::new("write", path, source))

@@ -10,7 +10,7 @@ pub mod sqlite;
 
 use amps_core::changeset::Changeset;
 use amps_core::event::{Event, Fact};
-use amps_core::id::{LeaseId, ProjectId, SessionId};
+use amps_core::id::{ChangesetId, LeaseId, ProjectId, SessionId};
 use amps_core::path::RawPath;
 use amps_core::run::Run;
 use amps_core::session::{Session, Status};
@@ -96,8 +96,8 @@ pub struct Transition<'a> {
     pub at: Moment,
     /// A changeset that was made.
     pub changeset: Option<&'a Changeset>,
-    /// Its patch.
-    pub patch: Option<&'a StoredPatch>,
+    /// A patch that was made, and of which changeset.
+    pub patch: Option<(ChangesetId, &'a StoredPatch)>,
     /// Sessions that were found to overlap with this one; each gets the fact too.
     pub overlaps: &'a [SessionId],
 }

@@ -15,10 +15,13 @@ pub const SESSION_VARIABLE: &str = "AMPSM_SESSION_ID";
 
 /// Looks at a pid.
 pub fn sight(pid: u32) -> Sighting {
-    match fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(stat) => parse_stat(&stat).map_or(Sighting::Unknown, |stat| Sighting::Present {
-            start_ticks: stat.start_ticks,
-            activity: stat.activity,
+    match fs::read(format!("/proc/{pid}/stat")) {
+        // A name may be cut in the middle of a character.
+        Ok(stat) => parse_stat(&String::from_utf8_lossy(&stat)).map_or(Sighting::Unknown, |stat| {
+            Sighting::Present {
+                start_ticks: stat.start_ticks,
+                activity: stat.activity,
+            }
         }),
         // A process may die between opening and reading: both errors mean that it is gone, but
         // only while /proc itself can be read.
@@ -62,11 +65,13 @@ pub fn parent(clock: &Clock) -> Option<ProcessIdentity> {
 pub fn lineage(clock: &Clock) -> Vec<ProcessIdentity> {
     let mut found = Vec::new();
     let mut next = Some(std::process::id());
-    while let Some(pid) = next.filter(|pid| *pid > 1) {
-        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+    while let Some(pid) = next.filter(|pid| *pid > 0) {
+        let Ok(text) = fs::read(format!("/proc/{pid}/stat")) else {
             break;
         };
-        let Some(stat) = parse_stat(&text) else { break };
+        let Some(stat) = parse_stat(&String::from_utf8_lossy(&text)) else {
+            break;
+        };
         let place = clock.place();
         found.push(ProcessIdentity {
             pid,

@@ -35,7 +35,8 @@ pub fn read(folder: &Path) -> Result<Vec<Spooled>, FileError> {
         {
             continue;
         }
-        let text = fs::read(&path).map_err(|source| FileError::new("read", &path, source))?;
+        // What another user left, or what is no file, must not keep the others from being heard.
+        let Ok(text) = fs::read(&path) else { continue };
         let age = path.metadata().and_then(|data| data.modified()).ok();
         found.push((
             age,
@@ -59,6 +60,12 @@ pub fn discard(spooled: &Spooled) -> Result<(), FileError> {
     Ok(())
 }
 
+/// Sets facts aside that can never be delivered: they are kept, under another name.
+pub fn set_aside(spooled: &Spooled) -> Result<(), FileError> {
+    fs::rename(&spooled.path, spooled.path.with_extension("rejected"))
+        .map_err(|source| FileError::new("rename", &spooled.path, source))
+}
+
 fn whole_lines(bytes: &[u8]) -> Vec<String> {
     let whole = bytes
         .iter()
@@ -66,6 +73,7 @@ fn whole_lines(bytes: &[u8]) -> Vec<String> {
         .map_or(0, |end| end + 1);
     String::from_utf8_lossy(bytes.get(..whole).unwrap_or_default())
         .lines()
+        .filter(|line| !line.is_empty())
         .map(str::to_owned)
         .collect()
 }

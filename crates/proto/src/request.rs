@@ -1,5 +1,7 @@
 //! What a client asks.
 
+use std::time::Duration;
+
 use amps_core::facts::{EndFacts, OpenFacts, StartFacts};
 use amps_core::id::{LeaseId, SessionId};
 use amps_core::path::RawPath;
@@ -7,6 +9,10 @@ use amps_core::process::ProcessIdentity;
 use amps_core::session::Status;
 use amps_core::time::Moment;
 use serde::{Deserialize, Serialize};
+
+/// How long a launcher waits for the answer to [`Request::Open`] before it starts the agent. A
+/// daemon that hears of it later knows that the agent may have acted.
+pub const OPEN_DEADLINE: Duration = Duration::from_secs(2);
 
 /// One line from a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use amps_core::environment;
 use amps_core::facts::OpenFacts;
 use amps_core::id::{LeaseId, RunId, SessionId};
-use amps_core::mask::mask;
+use amps_core::mask::{mask, mask_command};
 use amps_core::path::{RawPath, visible};
 use amps_core::process::ProcessIdentity;
 use amps_core::session::Binding;
@@ -36,7 +36,7 @@ pub(crate) fn opening(
         context_ids: options.context_ids.iter().map(|id| masked(id)).collect(),
         binding,
         agent: agent.to_owned(),
-        agent_command: command.iter().map(|word| masked(&shown(word))).collect(),
+        agent_command: mask_command(&command.iter().map(|word| shown(word)).collect::<Vec<_>>()),
         cwd: RawPath::new(cwd.as_os_str().as_bytes()),
         environment: environment::snapshot(context.environment.allowed()),
         git_environment: context.environment.git(),

@@ -13,7 +13,7 @@ use amps_engine::home::Home;
 use amps_engine::testing::point;
 use amps_proto::client::{Client, ClientError};
 use amps_proto::codec;
-use amps_proto::request::Request;
+use amps_proto::request::{OPEN_DEADLINE, Request};
 use amps_proto::response::Response;
 
 use super::local::Local;
@@ -23,9 +23,6 @@ use crate::output;
 
 /// How long the launch may wait for a daemon that has to be started.
 const START: Duration = Duration::from_secs(3);
-
-/// How long the launch may wait for an answer; the daemon itself holds it for much less.
-const OPEN: Duration = Duration::from_secs(2);
 
 /// How long a sign of life may wait for its answer.
 const BEAT_ANSWER: Duration = Duration::from_millis(500);
@@ -115,10 +112,14 @@ impl<'a> Link<'a> {
             record.reconnect_or_start(self.context);
         }
         if record.deliver(&Request::End(facts.clone()), END) {
+            // The base that was begun here is nearer to the launch than any that is taken now.
+            if let Some(local) = record.local.take() {
+                local.finish_base();
+            }
             return;
         }
         record.spool(&Request::End(facts));
-        if let Some(mut local) = record.local.take().or_else(|| Local::new(self.context)) {
+        if let Some(local) = record.local.take().or_else(|| Local::new(self.context)) {
             local.end(&record.open, record.started.as_ref(), at);
         }
         if record.spooled == 0 {
@@ -158,13 +159,14 @@ impl Record {
         let stream = starter
             .connect_or_start()
             .map_err(|error| error.to_string())?;
-        let stream = match self.greet(stream, OPEN) {
+        let stream = match self.greet(stream, OPEN_DEADLINE) {
             Err(ClientError::Foreign(foreign)) => starter
                 .replace(foreign)
                 .map_err(|error| error.to_string())?,
             greeted => return greeted.map_err(|error| error.to_string()),
         };
-        self.greet(stream, OPEN).map_err(|error| error.to_string())
+        self.greet(stream, OPEN_DEADLINE)
+            .map_err(|error| error.to_string())
     }
 
     /// There is no daemon: the facts go into the spool and this process takes the base.

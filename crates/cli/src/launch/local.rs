@@ -5,6 +5,7 @@
 
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use amps_core::capture::Side;
 use amps_core::facts::{OpenFacts, StartFacts};
@@ -15,6 +16,9 @@ use amps_engine::files::pause;
 use amps_engine::ops::capture_run::{Alone, Tools, take_alone};
 
 use crate::context::Context;
+
+/// How long the prompt may wait for captures by the launcher.
+const END: Duration = Duration::from_secs(2);
 
 /// Takes the snapshots of one run.
 pub(super) struct Local {
@@ -52,8 +56,27 @@ impl Local {
         }
     }
 
-    /// Takes the end, after the base.
-    pub(super) fn end(&mut self, open: &OpenFacts, started: Option<&StartFacts>, at: Moment) {
+    /// Waits for a base that is under way, no longer than [`END`].
+    pub(super) fn finish_base(mut self) {
+        let Some(base) = self.base.take() else { return };
+        let (done, wait) = mpsc::channel();
+        thread::spawn(move || done.send(base.join()));
+        drop(wait.recv_timeout(END));
+    }
+
+    /// Takes the end, after the base. The prompt waits for it no longer than [`END`]: the facts
+    /// are in the spool, and what is not done here the daemon does, dated by the end.
+    pub(super) fn end(mut self, open: &OpenFacts, started: Option<&StartFacts>, at: Moment) {
+        let (done, wait) = mpsc::channel();
+        let (open, started) = (open.clone(), started.cloned());
+        thread::spawn(move || {
+            self.take_end(&open, started.as_ref(), at);
+            done.send(()).unwrap_or_default();
+        });
+        wait.recv_timeout(END).ok();
+    }
+
+    fn take_end(&mut self, open: &OpenFacts, started: Option<&StartFacts>, at: Moment) {
         if let Some(base) = self.base.take() {
             drop(base.join());
         } else if let Some(started) = started {
@@ -70,7 +93,7 @@ impl Local {
             &self.tools,
             &alone(open),
             Side::End,
-            &Cutoff::passed(at),
+            &Cutoff::ended(at),
             || {},
         ));
     }

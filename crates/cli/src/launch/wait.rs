@@ -1,7 +1,8 @@
 //! Waiting for the agent: its exit, its stops, the signals in between and the beats of the lease.
 
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use amps_core::exit::Exit;
@@ -9,7 +10,10 @@ use amps_core::process::{Activity, Sighting};
 use amps_engine::process;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, getsid, kill_process, waitid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpid, getsid, kill_process, pidfd_open,
+    waitid,
+};
 use rustix::termios::{isatty, tcgetattr};
 use signal_hook::consts::signal as number;
 
@@ -22,9 +26,15 @@ const CONTINUED_TOGETHER: Duration = Duration::from_millis(50);
 /// Waits for one agent.
 pub(super) struct Waiter {
     child: Pid,
+    /// Becomes readable when the agent ends, where the system has such handles.
+    handle: Option<OwnedFd>,
     signals: Signals,
     /// Whether standard input, output or error was a terminal at the start.
     had_terminal: bool,
+    /// Whether a terminal controls this process, so that somebody continues what stops.
+    has_job_control: bool,
+    /// Whether this process was told that its terminal vanished.
+    heard_hangup: bool,
     /// Signals of the keyboard that reached this process together with the agent.
     from_keyboard: Vec<i32>,
     /// When to look whether the agent is still stopped although we were continued.
@@ -47,8 +57,11 @@ impl Waiter {
     pub(super) fn prepare(signals: Signals) -> Self {
         Self {
             child: getpid(),
+            handle: None,
             signals,
             had_terminal: standard_streams().iter().any(isatty),
+            has_job_control: File::open("/dev/tty").is_ok(),
+            heard_hangup: false,
             from_keyboard: Vec::new(),
             look_at: None,
         }
@@ -63,6 +76,7 @@ impl Waiter {
     ) -> io::Result<Observed> {
         let child = i32::try_from(child).ok().and_then(Pid::from_raw);
         self.child = child.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        self.handle = pidfd_open(self.child, PidfdFlags::empty()).ok();
         let mut next_beat = beat();
         loop {
             if let Some(exit) = self.look()? {
@@ -71,7 +85,10 @@ impl Waiter {
                 let signal = exit.signal().unwrap_or_default();
                 return Ok(Observed {
                     exit,
-                    hung_up: self.had_terminal && is_hung_up(),
+                    // An agent that finished by itself afterwards has not been cut off.
+                    hung_up: (self.heard_hangup || exit != Exit::Code(0))
+                        && self.had_terminal
+                        && is_hung_up(),
                     killed_here: self.from_keyboard.contains(&signal),
                 });
             }
@@ -100,10 +117,14 @@ impl Waiter {
             tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(time.subsec_nanos()),
         };
-        let mut sources = [PollFd::from_borrowed_fd(
+        let mut sources = vec![PollFd::from_borrowed_fd(
             self.signals.as_fd(),
             PollFlags::IN,
         )];
+        // The agent's end is seen here too: the signal that tells of it may be blocked.
+        if let Some(handle) = &self.handle {
+            sources.push(PollFd::from_borrowed_fd(handle.as_fd(), PollFlags::IN));
+        }
         match poll(&mut sources, Some(&timeout)) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
@@ -121,9 +142,12 @@ impl Waiter {
                 Err(error) => return Err(error.into()),
             };
             if status.stopped() {
-                // The shell sees its job stopped only now that the agent has stopped.
-                signals::stop_here();
-                self.look_at = Some(Instant::now() + CONTINUED_TOGETHER);
+                // The shell sees its job stopped only now that the agent has stopped. Without a
+                // terminal there is no shell that would continue this process.
+                if self.has_job_control {
+                    signals::stop_here();
+                    self.look_at = Some(Instant::now() + CONTINUED_TOGETHER);
+                }
                 continue;
             }
             let exit = match (status.exit_status(), status.terminating_signal()) {
@@ -139,6 +163,7 @@ impl Waiter {
     /// another process sends it may have too, if it was sent to the whole group; that cannot be
     /// told, and a signal that comes twice does less harm than one that never comes.
     fn hear(&mut self, Arrived { signal, from }: Arrived) {
+        self.heard_hangup |= signal == number::SIGHUP;
         match (signal, from) {
             (number::SIGCHLD, _) => {}
             (number::SIGCONT, _) => self.look_at = Some(Instant::now() + CONTINUED_TOGETHER),
@@ -146,7 +171,8 @@ impl Waiter {
             (number::SIGHUP, Sender::Kernel) if leads_session() => {
                 kill_process(self.child, Signal::HUP).ok();
             }
-            (signal, Sender::Kernel) => self.from_keyboard.push(signal),
+            (number::SIGINT | number::SIGQUIT, Sender::Kernel) => self.from_keyboard.push(signal),
+            (_, Sender::Kernel) => {}
             // The agent sends to its group, which this process is of, what it has dealt with.
             (_, Sender::Process(sender)) if sender == Some(self.child) => {}
             (signal, Sender::Process(_)) => {

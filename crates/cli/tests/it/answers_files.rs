@@ -248,8 +248,8 @@ fn what_lived_on_is_told_apart_from_the_session() {
     --- stdout
     A  +1 -0  own
     1 file +1
-    A         go
-    A  +1 -0  late
+    A         go  (uncertain)
+    A  +1 -0  late  (uncertain)
     2 files +1, after the session had ended
     ");
     let patch = home.amps(["diff"]).run().ok().stdout_text();

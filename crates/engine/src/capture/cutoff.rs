@@ -3,8 +3,9 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use amps_core::capture::{Side, When};
+use amps_core::capture::When;
 use amps_core::time::Moment;
+use jiff::Timestamp;
 
 /// The kernel dates changes by a clock that ticks 100 to 1000 times a second, so a change may bear
 /// a time up to a tick before it was made.
@@ -32,7 +33,25 @@ impl Cutoff {
         }
     }
 
-    /// Makes a cell whose instant has passed.
+    /// Makes a cell for an agent that ended at this instant.
+    pub fn ended(instant: Moment) -> Self {
+        Self {
+            slack: Duration::ZERO,
+            ..Self::passed(instant)
+        }
+    }
+
+    /// Makes a cell for an agent that ended at some time between its last sign of life and the
+    /// instant at which that was found out: what changed in between may be anybody's.
+    pub fn ended_between(last_alive: Timestamp, found: Moment) -> Self {
+        let slack = found.at.duration_since(last_alive);
+        Self {
+            slack: Duration::try_from(slack).unwrap_or_default(),
+            ..Self::passed(found)
+        }
+    }
+
+    /// Makes a cell for a launch at this instant, which has passed.
     pub fn passed(instant: Moment) -> Self {
         Self {
             asked: instant,
@@ -65,16 +84,15 @@ impl Cutoff {
     /// Tells how a time that the kernel noted, in nanoseconds since 1970, lies to the instant.
     ///
     /// The kernel never dates a change later than it was made, so what bears the instant or more
-    /// was made after it. After an agent, what was dated before is its own or older; before one,
-    /// a change within the slack may be its first act.
-    pub(crate) fn when(&self, side: Side, time: i128) -> When {
+    /// was made after it. What bears less was made before it, or within the slack.
+    pub(crate) fn when(&self, time: i128) -> When {
         let Some(instant) = self.nanoseconds() else {
             return When::Before;
         };
         let slack = i128::try_from(self.slack.as_nanos()).unwrap_or_default();
         if time >= instant {
             When::After
-        } else if side == Side::Base && time >= instant - slack {
+        } else if time >= instant - slack {
             When::Perhaps
         } else {
             When::Before

@@ -28,5 +28,6 @@ pub(super) fn pair(row: &Row<'_>) -> rusqlite::Result<(Session, Run)> {
 
 /// Returns whether the run owes a capture, or will when its survivors have ended.
 pub(super) fn is_owing(run: &Run) -> bool {
-    !run.survivors.is_empty() || [run.capture.base, run.capture.end].contains(&CaptureState::Owed)
+    !run.survivors.is_empty()
+        || [run.capture.base, run.capture.end, run.capture.patch].contains(&CaptureState::Owed)
 }

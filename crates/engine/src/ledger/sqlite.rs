@@ -6,7 +6,7 @@ use std::path::Path;
 
 use amps_core::changeset::Changeset;
 use amps_core::event::{Event, Fact};
-use amps_core::id::{IdPrefix, LeaseId, ProjectId, SessionId};
+use amps_core::id::{ChangesetId, IdPrefix, LeaseId, ProjectId, SessionId};
 use amps_core::path::RawPath;
 use amps_core::run::Run;
 use amps_core::session::Session;
@@ -139,7 +139,10 @@ impl Ledger for SqliteLedger {
         store_session(&transaction, transition.session)?;
         store_run(&transaction, transition.run)?;
         if let Some(changeset) = transition.changeset {
-            store_changeset(&transaction, id, changeset, transition.patch)?;
+            store_changeset(&transaction, id, changeset)?;
+        }
+        if let Some((changeset, patch)) = transition.patch {
+            store_patch(&transaction, changeset, patch)?;
         }
         append(&transaction, id, &transition.facts, transition.at)?;
         for other in transition.overlaps {
@@ -393,13 +396,12 @@ fn store_changeset(
     transaction: &Transaction<'_>,
     session: SessionId,
     changeset: &Changeset,
-    patch: Option<&StoredPatch>,
 ) -> Result<(), LedgerError> {
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO changeset VALUES (?1, ?2,
                  (SELECT count(*) FROM changeset WHERE session_id = ?2 AND changeset_id <> ?1),
-                 ?3, ?4, ?5, ?6, ?7, ?8)",
+                 ?3, ?4, ?5, ?6, NULL, 0)",
         )?
         .execute(params![
             changeset.changeset_id.to_string(),
@@ -408,8 +410,6 @@ fn store_changeset(
             changeset.additions,
             changeset.deletions,
             text(changeset),
-            patch.map(|patch| &patch.zlib),
-            patch.is_some_and(|patch| patch.truncated),
         ])?;
     transaction
         .prepare_cached(
@@ -418,6 +418,17 @@ fn store_changeset(
              WHERE session_id = ?1",
         )?
         .execute([session.to_string()])?;
+    Ok(())
+}
+
+fn store_patch(
+    transaction: &Transaction<'_>,
+    changeset: ChangesetId,
+    patch: &StoredPatch,
+) -> Result<(), LedgerError> {
+    transaction
+        .prepare_cached("UPDATE changeset SET patch = ?2, truncated = ?3 WHERE changeset_id = ?1")?
+        .execute(params![changeset.to_string(), patch.zlib, patch.truncated])?;
     Ok(())
 }
 

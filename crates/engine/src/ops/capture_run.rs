@@ -14,6 +14,7 @@ use amps_core::capture::{CaptureLimits, CaptureState, Failure, Side, retry_delay
 use amps_core::changeset::Changeset;
 use amps_core::event::Fact;
 use amps_core::id::{ChangesetId, ProjectId, SessionId};
+use amps_core::mask::mask;
 use amps_core::path::RawPath;
 use amps_core::process::ProcessIdentity;
 use amps_core::run::Run;
@@ -21,6 +22,7 @@ use amps_core::snapshot::{Oid, Snapshot, Workspace};
 use amps_core::time::Moment;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::capture::{self, CaptureError, Comparison, Cutoff};
@@ -54,7 +56,9 @@ pub struct EndTaken {
     /// The state after the agent.
     pub snapshot: Snapshot,
     /// The difference from the state before, unless there is none.
-    pub difference: Option<(Changeset, StoredPatch)>,
+    pub difference: Option<Changeset>,
+    /// The patch, where it was made at once.
+    pub patch: Option<StoredPatch>,
 }
 
 impl Tools {
@@ -118,10 +122,11 @@ pub fn take_end(
         frozen();
     })?;
     point("end-kept");
-    let difference = difference(tools, (&git, workspace), run, (base, &snapshot))?;
+    let difference = difference((&git, workspace), run, (base, &snapshot))?;
     Ok(Some(EndTaken {
         snapshot,
         difference,
+        patch: None,
     }))
 }
 
@@ -137,13 +142,24 @@ pub fn take_amendment(
     let git = tools.git(&run.git_environment)?;
     let name = reference(run.session_id, "amendment");
     let snapshot = take(tools, (&git, workspace), (Side::End, &name), cutoff, || {})?;
-    let mut difference = difference(tools, (&git, workspace), run, (end, &snapshot))?;
-    if let Some((changeset, _)) = &mut difference {
+    let mut difference = difference((&git, workspace), run, (end, &snapshot))?;
+    if let Some(changeset) = &mut difference {
+        // Days may lie between the two, and others work in the same tree: what changed meanwhile
+        // may be the survivors' work, nobody can know.
         changeset.amendment = true;
+        changeset.partial = true;
+        for file in &mut changeset.files {
+            file.uncertain = true;
+        }
     }
+    let patch = match &difference {
+        Some(_) => Some(patch_of(tools, (&git, workspace), (end, &snapshot))?),
+        None => None,
+    };
     Ok(Some(EndTaken {
         snapshot,
         difference,
+        patch,
     }))
 }
 
@@ -200,11 +216,10 @@ fn take(
 }
 
 fn difference(
-    tools: &Tools,
     (git, workspace): (&Git, &Workspace),
     run: &Run,
     (before, after): (&Snapshot, &Snapshot),
-) -> Result<Option<(Changeset, StoredPatch)>, CaptureError> {
+) -> Result<Option<Changeset>, CaptureError> {
     let comparison = Comparison {
         base: before,
         end: after,
@@ -216,15 +231,28 @@ fn difference(
     if changeset.files.is_empty() && changeset.commits.is_empty() && !changeset.partial {
         return Ok(None);
     }
+    Ok(Some(changeset))
+}
+
+/// Makes the patch of a run's changeset, so that the record outlives its repository.
+pub fn make_patch(tools: &Tools, run: &Run) -> Result<Option<StoredPatch>, CaptureError> {
+    let (Some(workspace), Some(base), Some(end)) = (&run.workspace, &run.base, &run.end) else {
+        return Ok(None);
+    };
+    let git = tools.git(&run.git_environment)?;
+    Ok(Some(patch_of(tools, (&git, workspace), (base, end))?))
+}
+
+fn patch_of(
+    tools: &Tools,
+    (git, workspace): (&Git, &Workspace),
+    (before, after): (&Snapshot, &Snapshot),
+) -> Result<StoredPatch, CaptureError> {
     let patch = capture::patch(git, workspace, before, after, tools.limits.max_patch_size)?;
-    let zlib = compressed(&patch.bytes);
-    Ok(Some((
-        changeset,
-        StoredPatch {
-            zlib,
-            truncated: patch.truncated,
-        },
-    )))
+    Ok(StoredPatch {
+        zlib: compressed(&patch.bytes),
+        truncated: patch.truncated,
+    })
 }
 
 fn compressed(bytes: &[u8]) -> Vec<u8> {
@@ -258,8 +286,16 @@ pub fn store_base(
     let (mut session, mut run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
     session.project_id = ledger.project_at(&taken.workspace.common_dir)?;
     session.project_root = Some(taken.workspace.root.clone());
-    let mut others = ledger.runs_in(&taken.workspace.root, run.opened_at.at)?;
-    others.retain(|other| *other != id);
+    let others = ledger.runs_in(&taken.workspace.root, run.opened_at.at)?;
+    // A session that is delivered late may have ended before another was opened.
+    let until = run.ended_at.unwrap_or(Timestamp::MAX);
+    let mut overlaps = Vec::new();
+    for other in others {
+        let opened = ledger.session(other)?.map(|(_, run)| run.opened_at.at);
+        if other != id && opened.is_some_and(|opened| opened <= until) {
+            overlaps.push(other);
+        }
+    }
     let fact = Fact::BaseCaptured {
         tree: taken.snapshot.tree.clone(),
         uncertain: taken.snapshot.uncertain.len(),
@@ -270,7 +306,7 @@ pub fn store_base(
     run.capture.attempts = 0;
     run.capture.reason = None;
     let mut transition = Transition::new(&session, &run, vec![fact], now);
-    transition.overlaps = &others;
+    transition.overlaps = &overlaps;
     ledger.advance(&transition)
 }
 
@@ -313,14 +349,13 @@ pub fn store_end(
     let Some(EndTaken {
         snapshot,
         difference,
+        ..
     }) = taken
     else {
         run.capture.end = CaptureState::GivenUp;
         return ledger.advance(&Transition::new(&session, &run, Vec::new(), now));
     };
-    let changeset_id = difference
-        .as_ref()
-        .map(|(changeset, _)| changeset.changeset_id);
+    let changeset_id = difference.as_ref().map(|changeset| changeset.changeset_id);
     let mut facts = vec![Fact::EndCaptured {
         tree: snapshot.tree.clone(),
         changeset_id,
@@ -331,15 +366,29 @@ pub fn store_end(
     }
     run.end = Some(snapshot);
     run.capture.end = CaptureState::Done;
+    if changeset_id.is_some() {
+        run.capture.patch = CaptureState::Owed;
+    }
     run.capture.attempts = 0;
     run.capture.reason = None;
     run.changeset_id = changeset_id;
     run.survivors = survivors;
     let mut transition = Transition::new(&session, &run, facts, now);
-    if let Some((changeset, patch)) = &difference {
-        transition.changeset = Some(changeset);
-        transition.patch = Some(patch);
-    }
+    transition.changeset = difference.as_ref();
+    ledger.advance(&transition)
+}
+
+/// Stores the patch of a run's changeset.
+pub fn store_patch(
+    ledger: &mut dyn Ledger,
+    id: SessionId,
+    patch: Option<&StoredPatch>,
+    now: Moment,
+) -> Result<(), LedgerError> {
+    let (session, mut run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
+    run.capture.patch = CaptureState::Done;
+    let mut transition = Transition::new(&session, &run, Vec::new(), now);
+    transition.patch = run.changeset_id.zip(patch);
     ledger.advance(&transition)
 }
 
@@ -352,16 +401,12 @@ pub fn store_amendment(
 ) -> Result<(), LedgerError> {
     let (session, mut run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
     run.survivors.clear();
-    let difference = taken.and_then(|taken| taken.difference);
-    let changeset_id = difference
-        .as_ref()
-        .map(|(changeset, _)| changeset.changeset_id);
+    let (difference, patch) = taken.map_or((None, None), |taken| (taken.difference, taken.patch));
+    let changeset_id = difference.as_ref().map(|changeset| changeset.changeset_id);
     let fact = Fact::SurvivorsGone { changeset_id };
     let mut transition = Transition::new(&session, &run, vec![fact], now);
-    if let Some((changeset, patch)) = &difference {
-        transition.changeset = Some(changeset);
-        transition.patch = Some(patch);
-    }
+    transition.changeset = difference.as_ref();
+    transition.patch = changeset_id.zip(patch.as_ref());
     ledger.advance(&transition)
 }
 
@@ -385,12 +430,17 @@ pub fn store_failure(
         run.errors
             .push(format!("the capture was given up: {reason}"));
         run.survivors.clear();
-        for part in [&mut run.capture.base, &mut run.capture.end] {
+        for part in [
+            &mut run.capture.base,
+            &mut run.capture.end,
+            &mut run.capture.patch,
+        ] {
             if *part == CaptureState::Owed {
                 *part = CaptureState::GivenUp;
             }
         }
     }
+    let reason = mask(&reason).into_owned();
     let told_before = run.capture.reason.as_ref() == Some(&reason);
     run.capture.reason = Some(reason.clone());
     let fact = Fact::CaptureFailed {

@@ -7,7 +7,7 @@ use amps_core::environment;
 use amps_core::event::Fact;
 use amps_core::facts::OpenFacts;
 use amps_core::lease::Lease;
-use amps_core::mask::mask;
+use amps_core::mask::{mask, mask_command};
 use amps_core::run::Run;
 use amps_core::session::{Session, SessionKind, Status};
 
@@ -64,7 +64,7 @@ fn records(facts: OpenFacts, default_ttl: Duration) -> (Session, Run) {
     let masked = |words: Vec<String>| -> Vec<String> {
         words.iter().map(|word| mask(word).into_owned()).collect()
     };
-    let agent_command = masked(facts.agent_command);
+    let agent_command = mask_command(&facts.agent_command);
     let session = Session {
         session_id: facts.session_id,
         name: facts.name.map(|name| mask(&name).into_owned()),

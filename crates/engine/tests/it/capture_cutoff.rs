@@ -115,7 +115,7 @@ fn the_last_act_of_an_agent_is_in_the_end() {
     repo.write("last", "by the agent\n");
     repo.append("a", "by the agent\n");
     repo.git(["commit", "-qam", "by the agent"]);
-    let end = Cutoff::passed(now());
+    let end = Cutoff::ended(now());
     let end = repo.snapshot_at(Side::End, "end", &end);
     let changeset = repo.compare(&base, &end);
     assert_eq!(listed(&changeset), ["M a", "A last"]);

@@ -58,10 +58,10 @@ impl Judge<'_> {
             };
             let changed = looker.changed(path);
             let look = Look {
-                changed: changed.map_or(When::After, |changed| cutoff.when(side, changed.at)),
+                changed: changed.map_or(When::After, |changed| cutoff.when(changed.at)),
                 born: changed
                     .and_then(|changed| changed.born)
-                    .map(|born| cutoff.when(side, born)),
+                    .map(|born| cutoff.when(born)),
                 tracked: known.is_some(),
             };
             let known = known.clone();
