@@ -16,8 +16,8 @@ use crate::args::LaunchOptions;
 use crate::context::Context;
 use crate::env;
 
-/// Gathers the facts of an opening. Secrets are masked here, for the spool, and once more by the
-/// daemon, which does not rely on its clients.
+/// Gathers the facts of an opening. The daemon masks secrets before it stores them and does not
+/// rely on its clients; [`masked`] is for facts that go into the spool.
 pub(crate) fn opening(
     context: &Context,
     options: &LaunchOptions,
@@ -30,15 +30,15 @@ pub(crate) fn opening(
         session_id: SessionId::new(Uuid::new_v4()),
         run_id: RunId::new(Uuid::new_v4()),
         lease_id: LeaseId::new(Uuid::new_v4()),
-        name: options.name.as_deref().map(masked),
-        note: options.note.as_deref().map(masked),
-        tags: options.tags.iter().map(|tag| masked(tag)).collect(),
-        context_ids: options.context_ids.iter().map(|id| masked(id)).collect(),
+        name: options.name.clone(),
+        note: options.note.clone(),
+        tags: options.tags.clone(),
+        context_ids: options.context_ids.clone(),
         binding,
         agent: agent.to_owned(),
-        agent_command: mask_command(&command.iter().map(|word| shown(word)).collect::<Vec<_>>()),
+        agent_command: command.iter().map(|word| shown(word)).collect(),
         cwd: RawPath::new(cwd.as_os_str().as_bytes()),
-        environment: environment::snapshot(context.environment.allowed()),
+        environment: context.environment.allowed(),
         git_environment: context.environment.git(),
         owner,
         ttl: context.environment.lease_ttl(),
@@ -46,8 +46,19 @@ pub(crate) fn opening(
     }
 }
 
-fn masked(text: &str) -> String {
-    mask(text).into_owned()
+/// Returns the facts with every known secret masked. Not on the way of a launch: compiling the
+/// shapes of secrets takes as long as the rest of it.
+pub(super) fn masked(facts: &OpenFacts) -> OpenFacts {
+    let text = |text: &String| mask(text).into_owned();
+    OpenFacts {
+        name: facts.name.as_ref().map(text),
+        note: facts.note.as_ref().map(text),
+        tags: facts.tags.iter().map(text).collect(),
+        context_ids: facts.context_ids.iter().map(text).collect(),
+        agent_command: mask_command(&facts.agent_command),
+        environment: environment::snapshot(facts.environment.clone()),
+        ..facts.clone()
+    }
 }
 
 /// Arguments are kept as text; what is not text is shown escaped.

@@ -16,6 +16,7 @@ use amps_proto::codec;
 use amps_proto::request::{OPEN_DEADLINE, Request};
 use amps_proto::response::Response;
 
+use super::facts;
 use super::local::Local;
 use crate::connect;
 use crate::context::Context;
@@ -87,6 +88,11 @@ impl<'a> Link<'a> {
         record.tell_or_spool(&Request::Started(facts));
     }
 
+    /// Returns when the first sign of life is due.
+    pub(super) fn first_beat(&self) -> Instant {
+        Instant::now() + self.record.as_ref().map_or(RETRY, |record| record.beat)
+    }
+
     /// Gives a sign of life and returns when the next one is due.
     pub(super) fn beat(&mut self) -> Instant {
         let Some(record) = &mut self.record else {
@@ -118,7 +124,7 @@ impl<'a> Link<'a> {
             }
             return;
         }
-        record.spool(&Request::End(facts));
+        record.spool(Some(&Request::End(facts)));
         if let Some(local) = record.local.take().or_else(|| Local::new(self.context)) {
             local.end(&record.open, record.started.as_ref(), at);
         }
@@ -171,8 +177,7 @@ impl Record {
 
     /// There is no daemon: the facts go into the spool and this process takes the base.
     fn open_alone(&mut self, context: &Context, reason: &str) {
-        let facts = Request::Open(Box::new(self.open.clone()));
-        self.spool(&facts);
+        self.spool(None);
         let whence = if self.spooled > 0 {
             "facts are kept and delivered later"
         } else {
@@ -261,7 +266,7 @@ impl Record {
         if !told {
             self.client = None;
             if self.spooled > 0 {
-                self.spool(request);
+                self.spool(Some(request));
             }
         }
     }
@@ -286,15 +291,13 @@ impl Record {
 
     /// Keeps a fact for the next daemon, and every fact before it: a file in the spool tells the
     /// whole story.
-    fn spool(&mut self, request: &Request) {
+    fn spool(&mut self, request: Option<&Request>) {
         let mut story = Vec::new();
         if self.spooled == 0 {
-            story.push(Request::Open(Box::new(self.open.clone())));
+            story.push(Request::Open(Box::new(facts::masked(&self.open))));
             story.extend(self.started.clone().map(Request::Started));
         }
-        if !story.contains(request) {
-            story.push(request.clone());
-        }
+        story.extend(request.filter(|request| !story.contains(request)).cloned());
         let path = self.home.spool_of(self.open.session_id);
         drop(files::create_private_folder(&self.home.spool()));
         for fact in story {

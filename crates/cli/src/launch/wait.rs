@@ -67,17 +67,17 @@ impl Waiter {
         }
     }
 
-    /// Waits until the agent has ended. `beat` gives a sign of life and returns when the next one
+    /// Waits until the agent has ended. From `next_beat` on `beat` gives a sign of life and returns when the next one
     /// is due.
     pub(super) fn wait(
         mut self,
         child: u32,
+        mut next_beat: Instant,
         mut beat: impl FnMut() -> Instant,
     ) -> io::Result<Observed> {
         let child = i32::try_from(child).ok().and_then(Pid::from_raw);
         self.child = child.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         self.handle = pidfd_open(self.child, PidfdFlags::empty()).ok();
-        let mut next_beat = beat();
         loop {
             if let Some(exit) = self.look()? {
                 // What ended the agent from the keyboard has arrived here too by now.

@@ -274,7 +274,10 @@ mod with_set_clocks {
         let uptime = fs::read_to_string("/proc/uptime").unwrap();
         let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
         let since_boot = -(uptime * 1_000.0).floor();
-        set(&home, &format!(r#"{{"boot_id": "another-boot", "uptime_ms": {since_boot}}}"#));
+        set(
+            &home,
+            &format!(r#"{{"boot_id": "another-boot", "uptime_ms": {since_boot}}}"#),
+        );
         let record = newest(&home);
         assert_eq!(record["status"], "disconnected");
         assert_eq!(record["status_reason"], "machine-restarted");
