@@ -32,25 +32,39 @@ pub(crate) fn starter<'a>(context: &Context, home: &'a Home, deadline: Duration)
     }
 }
 
-/// Asks the daemon. Where none can run, a request that only reads is answered from the file.
+/// Asks the daemon. Where none can run, a request that only reads is answered from the file. A
+/// daemon that ends before it answers is asked for once more, unless doing it twice would show.
 pub(crate) fn ask(context: &Context, request: Request) -> Result<Response, Failure> {
     let home = context.home()?;
     let starter = starter(context, &home, START);
-    let asked = match starter.connect_or_start() {
-        Ok(stream) => Client::new(stream, std::process::id())
-            .and_then(|mut client| client.call(request.clone(), ANSWER)),
-        Err(error) => return without_daemon(context, &request, &error),
+    let repeats = !matches!(request, Request::Note { .. });
+    let asked = match ask_once(&starter, &request) {
+        Ok(Err(ClientError::Codec(CodecError::Io(_) | CodecError::Closed))) if repeats => {
+            ask_once(&starter, &request)
+        }
+        asked => asked,
     };
     match asked {
-        Err(ClientError::Foreign(foreign)) => {
+        Ok(Err(ClientError::Foreign(foreign))) => {
             let stream = starter
                 .replace(foreign)
                 .map_err(|error| unreachable(&error))?;
             let mut client = Client::new(stream, std::process::id()).map_err(lost)?;
             client.call(request, ANSWER).map_err(lost)
         }
-        asked => asked.map_err(lost),
+        Ok(asked) => asked.map_err(lost),
+        Err(error) => without_daemon(context, &request, &error),
     }
+}
+
+/// Returns an error when there is no daemon to be had, otherwise what came of asking it.
+fn ask_once(
+    starter: &Starter<'_>,
+    request: &Request,
+) -> Result<Result<Response, ClientError>, StartError> {
+    let stream = starter.connect_or_start()?;
+    Ok(Client::new(stream, std::process::id())
+        .and_then(|mut client| client.call(request.clone(), ANSWER)))
 }
 
 /// Asks the daemon only if it is running.

@@ -180,6 +180,13 @@ impl Environment {
     }
 
     /// Returns the clocks: the machine's, or those that a test has set.
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(
+            clippy::unused_self,
+            reason = "only tests set clocks by the environment"
+        )
+    )]
     pub(crate) fn clock(&self) -> amps_engine::clock::Clock {
         amps_engine::clock::Clock {
             #[cfg(feature = "testing")]

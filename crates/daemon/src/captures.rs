@@ -11,11 +11,13 @@ use std::time::Duration;
 use amps_core::capture::{CaptureState, Failure};
 use amps_core::evidence::EvidenceKind;
 use amps_core::id::SessionId;
+use amps_core::process::ProcessIdentity;
 use amps_core::run::Run;
 use amps_core::session::Session;
+use amps_core::snapshot::Workspace;
 use amps_core::time::Moment;
 use amps_engine::capture::{CaptureError, Cutoff};
-use amps_engine::ops::capture_run;
+use amps_engine::ops::capture_run::{self, FrozenSide};
 use amps_engine::process;
 use amps_engine::testing::point;
 use amps_proto::fault::Fault;
@@ -215,6 +217,7 @@ fn next(session: &Session, run: &Run) -> Next {
 }
 
 async fn drive(daemon: Arc<Daemon>, id: SessionId, cutoff: Option<Cutoff>, wake: Arc<Notify>) {
+    let mut ahead = None;
     loop {
         let done = match daemon.store(move |ledger| ledger.session(id)).await {
             Ok(Some((session, run))) => {
@@ -223,8 +226,8 @@ async fn drive(daemon: Arc<Daemon>, id: SessionId, cutoff: Option<Cutoff>, wake:
                     .captures
                     .set_waits(id, matches!(next, Next::Survivors));
                 match next {
-                    Next::Base => base(&daemon, run, cutoff.clone()).await,
-                    Next::End => end(&daemon, &session, run).await,
+                    Next::Base => base(&daemon, run, cutoff.clone(), (&wake, &mut ahead)).await,
+                    Next::End => end(&daemon, &session, run, ahead.take()).await,
                     Next::Patch => patch(&daemon, run).await,
                     Next::Project => project(&daemon, run).await,
                     Next::Survivors => amendment(&daemon, run).await,
@@ -290,24 +293,57 @@ impl From<tokio::task::JoinError> for Stumbled {
     }
 }
 
-async fn base(daemon: &Arc<Daemon>, run: Run, cutoff: Option<Cutoff>) -> Result<(), Stumbled> {
+async fn base(
+    daemon: &Arc<Daemon>,
+    run: Run,
+    cutoff: Option<Cutoff>,
+    (wake, ahead): (&Notify, &mut Option<Ahead>),
+) -> Result<(), Stumbled> {
     let id = run.session_id;
     // A base that is taken after a restart is dated by the launch.
     let launched = run.launched_at.unwrap_or(run.opened_at);
     let cutoff = cutoff.unwrap_or_else(|| Cutoff::passed(launched));
     let work = Arc::clone(daemon);
     point("base-begun");
-    let taken = spawn_blocking(move || {
-        let frozen = || work.captures.freeze(id, Half::Base);
-        capture_run::take_base(&work.tools, &run, &cutoff, frozen)
+    let (frozen, run) = spawn_blocking(move || {
+        let frozen = capture_run::freeze_base(&work.tools, &run, &cutoff)?;
+        work.captures.freeze(id, Half::Base);
+        Ok::<_, CaptureError>((frozen, run))
     })
     .await??;
+    let workspace = frozen.workspace().clone();
+    let tools = Arc::clone(&daemon.tools);
+    let mut keeping = spawn_blocking(move || capture_run::keep_base(&tools, &run, frozen));
+    let taken = loop {
+        tokio::select! {
+            kept = &mut keeping => break kept??,
+            // A short run ends before its base is kept: its end is frozen meanwhile.
+            () = wake.notified() => look_ahead(daemon, id, &workspace, ahead).await,
+        }
+    };
     let now = daemon.clock.now();
     daemon
         .store(move |ledger| capture_run::store_base(ledger, id, taken, now))
         .await?;
     point("base-stored");
     Ok(())
+}
+
+/// Freezes the end of a session that has come to it. What fails here is done again in its turn.
+async fn look_ahead(
+    daemon: &Arc<Daemon>,
+    id: SessionId,
+    workspace: &Workspace,
+    ahead: &mut Option<Ahead>,
+) {
+    let Ok(Some((session, run))) = daemon.store(move |ledger| ledger.session(id)).await else {
+        return;
+    };
+    if run.capture.end == CaptureState::Owed && ahead.is_none() {
+        *ahead = freeze_end(daemon, &session, run, workspace.clone())
+            .await
+            .ok();
+    }
 }
 
 /// Dates the end snapshot by what proved the end. An agent that was found dead later than it died
@@ -351,19 +387,53 @@ async fn project(daemon: &Arc<Daemon>, run: Run) -> Result<(), Stumbled> {
     Ok(())
 }
 
-async fn end(daemon: &Arc<Daemon>, session: &Session, run: Run) -> Result<(), Stumbled> {
+/// The end of a run, frozen, with the processes that outlived it.
+struct Ahead {
+    frozen: FrozenSide,
+    survivors: Vec<ProcessIdentity>,
+}
+
+async fn freeze_end(
+    daemon: &Arc<Daemon>,
+    session: &Session,
+    run: Run,
+    workspace: Workspace,
+) -> Result<Ahead, Stumbled> {
     let id = run.session_id;
-    let slot = daemon.captures.end_slots.acquire().await;
-    let work = Arc::clone(daemon);
     let cutoff = end_cutoff(daemon, session);
-    let (taken, survivors) = spawn_blocking(move || {
+    let work = Arc::clone(daemon);
+    let ahead = spawn_blocking(move || {
         // Looking for survivors comes first: one that ends between the two looks has left all it
         // did where the snapshot sees it.
         let survivors = process::of_session(&id.to_string(), &[], &work.clock);
-        let frozen = || work.captures.freeze(id, Half::End);
-        capture_run::take_end(&work.tools, &run, &cutoff, frozen).map(|taken| (taken, survivors))
-    })
-    .await??;
+        let frozen = capture_run::freeze_end(&work.tools, &run, &workspace, &cutoff)?;
+        work.captures.freeze(id, Half::End);
+        Ok::<_, CaptureError>(Ahead { frozen, survivors })
+    });
+    Ok(ahead.await??)
+}
+
+async fn end(
+    daemon: &Arc<Daemon>,
+    session: &Session,
+    run: Run,
+    ahead: Option<Ahead>,
+) -> Result<(), Stumbled> {
+    let id = run.session_id;
+    let slot = daemon.captures.end_slots.acquire().await;
+    let ahead = match (ahead, run.workspace.clone()) {
+        (Some(ahead), _) => Some(ahead),
+        (None, Some(workspace)) => Some(freeze_end(daemon, session, run.clone(), workspace).await?),
+        (None, None) => None,
+    };
+    let (taken, survivors) = match ahead {
+        Some(Ahead { frozen, survivors }) => {
+            let tools = Arc::clone(&daemon.tools);
+            let taken = spawn_blocking(move || capture_run::finish_end(&tools, &run, &frozen));
+            (taken.await??, survivors)
+        }
+        None => (None, Vec::new()),
+    };
     drop(slot);
     let now = daemon.clock.now();
     daemon

@@ -25,7 +25,7 @@ use flate2::write::ZlibEncoder;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::capture::{self, CaptureError, Comparison, Cutoff};
+use crate::capture::{self, CaptureError, Comparison, Cutoff, Frozen};
 use crate::git::{Environment, Git};
 use crate::ledger::{Ledger, LedgerError, ProjectSighting, StoredPatch, Transition};
 use crate::testing::point;
@@ -73,28 +73,35 @@ impl Tools {
     }
 }
 
-/// Takes the base snapshot. `frozen` is called as soon as the agent can no longer change what
-/// will be recorded.
-pub fn take_base(
-    tools: &Tools,
-    run: &Run,
-    cutoff: &Cutoff,
-    frozen: impl FnOnce(),
-) -> Result<BaseTaken, CaptureError> {
+/// One side of a run, frozen: what is done from now on can no longer change what is recorded.
+#[derive(Debug)]
+pub struct FrozenSide {
+    workspace: Workspace,
+    state: Frozen,
+}
+
+impl FrozenSide {
+    /// Returns where the files live.
+    pub fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+}
+
+/// Finds where the files of a run live and freezes the state before the agent.
+pub fn freeze_base(tools: &Tools, run: &Run, cutoff: &Cutoff) -> Result<FrozenSide, CaptureError> {
     let git = tools.git(&run.git_environment)?;
     let cwd = Path::new(OsStr::from_bytes(run.cwd.as_bytes()));
     let workspace = capture::discover(&git, cwd, &tools.folders)?;
-    let name = reference(run.session_id, "base");
-    let snapshot = take(
-        tools,
-        (&git, &workspace),
-        (Side::Base, &name),
-        cutoff,
-        || {
-            point("base-frozen");
-            frozen();
-        },
-    )?;
+    let state = capture::freeze(&git, &workspace, Side::Base, cutoff, &tools.limits)?;
+    point("base-frozen");
+    Ok(FrozenSide { workspace, state })
+}
+
+/// Makes the frozen state before the agent a snapshot.
+pub fn keep_base(tools: &Tools, run: &Run, frozen: FrozenSide) -> Result<BaseTaken, CaptureError> {
+    let git = tools.git(&run.git_environment)?;
+    let FrozenSide { workspace, state } = frozen;
+    let snapshot = keep(&git, &workspace, &state, &reference(run.session_id, "base"))?;
     point("base-kept");
     Ok(BaseTaken {
         workspace,
@@ -102,25 +109,40 @@ pub fn take_base(
     })
 }
 
-/// Takes the end snapshot and compares it with the base. `frozen` is called as soon as nothing
-/// that is done from then on can change what will be recorded.
-///
-/// Returns `None` when the run has no base to compare with.
-pub fn take_end(
+/// Freezes the state after the agent.
+pub fn freeze_end(
     tools: &Tools,
     run: &Run,
+    workspace: &Workspace,
     cutoff: &Cutoff,
-    frozen: impl FnOnce(),
+) -> Result<FrozenSide, CaptureError> {
+    let git = tools.git(&run.git_environment)?;
+    let state = capture::freeze(&git, workspace, Side::End, cutoff, &tools.limits)?;
+    point("end-frozen");
+    Ok(FrozenSide {
+        workspace: workspace.clone(),
+        state,
+    })
+}
+
+/// Makes the frozen state after the agent a snapshot and compares it with the base. Returns
+/// `None` when the run has no base to compare with.
+pub fn finish_end(
+    tools: &Tools,
+    run: &Run,
+    frozen: &FrozenSide,
 ) -> Result<Option<EndTaken>, CaptureError> {
-    let (Some(workspace), Some(base)) = (&run.workspace, &run.base) else {
+    let Some(base) = &run.base else {
         return Ok(None);
     };
     let git = tools.git(&run.git_environment)?;
-    let name = reference(run.session_id, "end");
-    let snapshot = take(tools, (&git, workspace), (Side::End, &name), cutoff, || {
-        point("end-frozen");
-        frozen();
-    })?;
+    let workspace = &frozen.workspace;
+    let snapshot = keep(
+        &git,
+        workspace,
+        &frozen.state,
+        &reference(run.session_id, "end"),
+    )?;
     point("end-kept");
     let difference = difference((&git, workspace), run, (base, &snapshot))?;
     Ok(Some(EndTaken {
@@ -141,7 +163,8 @@ pub fn take_amendment(
     };
     let git = tools.git(&run.git_environment)?;
     let name = reference(run.session_id, "amendment");
-    let snapshot = take(tools, (&git, workspace), (Side::End, &name), cutoff, || {})?;
+    let state = capture::freeze(&git, workspace, Side::End, cutoff, &tools.limits)?;
+    let snapshot = keep(&git, workspace, &state, &name)?;
     let mut difference = difference((&git, workspace), run, (end, &snapshot))?;
     if let Some(changeset) = &mut difference {
         // Days may lie between the two, and others work in the same tree: what changed meanwhile
@@ -190,25 +213,27 @@ pub fn take_alone(
         Side::Base => "base",
         Side::End => "end",
     };
-    let name = reference(alone.session_id, which);
-    take(tools, (&git, &workspace), (side, &name), cutoff, frozen)
+    let state = capture::freeze(&git, &workspace, side, cutoff, &tools.limits)?;
+    frozen();
+    keep(
+        &git,
+        &workspace,
+        &state,
+        &reference(alone.session_id, which),
+    )
 }
 
-/// Freezes and keeps one side. A reference that a capture before a crash left behind was nearer
-/// to the instant than a new look: it stands.
-fn take(
-    tools: &Tools,
-    (git, workspace): (&Git, &Workspace),
-    (side, name): (Side, &str),
-    cutoff: &Cutoff,
-    frozen: impl FnOnce(),
+/// Makes a frozen state a snapshot. A reference that a capture before a crash left behind was
+/// nearer to the instant than a new look: it stands.
+fn keep(
+    git: &Git,
+    workspace: &Workspace,
+    state: &Frozen,
+    name: &str,
 ) -> Result<Snapshot, CaptureError> {
-    let state = capture::freeze(git, workspace, side, cutoff, &tools.limits)?;
-    frozen();
-    match capture::keep(git, workspace, &state, name, None) {
+    match capture::keep(git, workspace, state, name, None) {
         Err(CaptureError::Taken { name, holds }) => {
-            let instant = cutoff.instant().unwrap_or(state.taken_at());
-            capture::adopt(git, workspace, &name, instant)?
+            capture::adopt(git, workspace, &name, state.taken_at())?
                 .ok_or(CaptureError::Taken { name, holds })
         }
         kept => kept,
