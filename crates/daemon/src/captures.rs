@@ -405,7 +405,7 @@ async fn freeze_end(
     let ahead = spawn_blocking(move || {
         // Looking for survivors comes first: one that ends between the two looks has left all it
         // did where the snapshot sees it.
-        let survivors = process::of_session(&id.to_string(), &[], &work.clock);
+        let survivors = process::of_session(&id.to_string(), &run.lease.owner(), &work.clock);
         let frozen = capture_run::freeze_end(&work.tools, &run, &workspace, &cutoff)?;
         work.captures.freeze(id, Half::End);
         Ok::<_, CaptureError>(Ahead { frozen, survivors })

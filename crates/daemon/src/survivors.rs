@@ -23,7 +23,8 @@ pub(crate) async fn outlive(daemon: &Arc<Daemon>, run: &Run) {
         }
         let session = run.session_id.to_string();
         let clock = daemon.clock.clone();
-        let look = spawn_blocking(move || process::of_session(&session, &[], &clock));
+        let launcher = run.lease.owner();
+        let look = spawn_blocking(move || process::of_session(&session, &launcher, &clock));
         left = look.await.unwrap_or_default();
     }
 }

@@ -94,16 +94,25 @@ pub fn open_handle(process: &ProcessIdentity) -> Option<OwnedFd> {
     }
 }
 
-/// Finds the living processes of this user whose environment names the session, other than
-/// `except`. A process that cannot be read belongs to another user and is none of ours.
-pub fn of_session(session: &str, except: &[u32], clock: &Clock) -> Vec<ProcessIdentity> {
+/// Finds the living processes of this user whose environment names the session, given the
+/// launcher that they descend from. A process that cannot be read belongs to another user and is
+/// none of ours.
+pub fn of_session(
+    session: &str,
+    launcher: &ProcessIdentity,
+    clock: &Clock,
+) -> Vec<ProcessIdentity> {
     let mark = format!("{SESSION_VARIABLE}={session}");
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
+    // Pids are given out in order: as long as they have not begun again from the start, whatever
+    // descends from the launcher has a higher one.
+    let in_order = launcher.place == clock.place() && !pids_began_again();
+    let from = if in_order { launcher.pid } else { 0 };
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
-        .filter(|pid| !except.contains(pid))
+        .filter(|pid| *pid > from && *pid != std::process::id())
         .filter(|pid| {
             fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
                 environment
@@ -113,6 +122,23 @@ pub fn of_session(session: &str, except: &[u32], clock: &Clock) -> Vec<ProcessId
         })
         .filter_map(|pid| identity(pid, clock))
         .collect()
+}
+
+/// Returns whether more processes have been started since boot than there are pids, or whether
+/// that cannot be told: `processes` in `/proc/stat`, proc(5).
+fn pids_began_again() -> bool {
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    let started = fs::read_to_string("/proc/stat").ok().and_then(|stat| {
+        stat.lines()
+            .find_map(|line| number(line.strip_prefix("processes ")?))
+    });
+    let most = fs::read_to_string("/proc/sys/kernel/pid_max")
+        .ok()
+        .and_then(|max| number(&max));
+    match (started, most) {
+        (Some(started), Some(most)) => started >= most,
+        _ => true,
+    }
 }
 
 struct Stat {
