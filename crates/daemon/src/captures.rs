@@ -18,7 +18,6 @@ use amps_core::snapshot::Workspace;
 use amps_core::time::Moment;
 use amps_engine::capture::{CaptureError, Cutoff};
 use amps_engine::ops::capture_run::{self, FrozenSide};
-use amps_engine::process;
 use amps_engine::testing::point;
 use amps_proto::fault::Fault;
 use jiff::SignedDuration;
@@ -216,7 +215,7 @@ fn next(session: &Session, run: &Run) -> Next {
     }
 }
 
-async fn drive(daemon: Arc<Daemon>, id: SessionId, cutoff: Option<Cutoff>, wake: Arc<Notify>) {
+async fn drive(daemon: Arc<Daemon>, id: SessionId, mut cutoff: Option<Cutoff>, wake: Arc<Notify>) {
     let mut ahead = None;
     loop {
         let done = match daemon.store(move |ledger| ledger.session(id)).await {
@@ -226,7 +225,7 @@ async fn drive(daemon: Arc<Daemon>, id: SessionId, cutoff: Option<Cutoff>, wake:
                     .captures
                     .set_waits(id, matches!(next, Next::Survivors));
                 match next {
-                    Next::Base => base(&daemon, run, cutoff.clone(), (&wake, &mut ahead)).await,
+                    Next::Base => base(&daemon, run, cutoff.take(), (&wake, &mut ahead)).await,
                     Next::End => end(&daemon, &session, run, ahead.take()).await,
                     Next::Patch => patch(&daemon, run).await,
                     Next::Project => project(&daemon, run).await,
@@ -300,7 +299,8 @@ async fn base(
     (wake, ahead): (&Notify, &mut Option<Ahead>),
 ) -> Result<(), Stumbled> {
     let id = run.session_id;
-    // A base that is taken after a restart is dated by the launch.
+    // A base that is taken after a restart, or once more after a failure, is dated by the launch:
+    // the agent may have acted since.
     let launched = run.launched_at.unwrap_or(run.opened_at);
     let cutoff = cutoff.unwrap_or_else(|| Cutoff::passed(launched));
     let work = Arc::clone(daemon);
@@ -405,7 +405,7 @@ async fn freeze_end(
     let ahead = spawn_blocking(move || {
         // Looking for survivors comes first: one that ends between the two looks has left all it
         // did where the snapshot sees it.
-        let survivors = process::of_session(&id.to_string(), &run.lease.owner(), &work.clock);
+        let survivors = survivors::now(&work, &run);
         let frozen = capture_run::freeze_end(&work.tools, &run, &workspace, &cutoff)?;
         work.captures.freeze(id, Half::End);
         Ok::<_, CaptureError>(Ahead { frozen, survivors })

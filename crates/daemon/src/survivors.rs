@@ -21,12 +21,27 @@ pub(crate) async fn outlive(daemon: &Arc<Daemon>, run: &Run) {
         for survivor in &left {
             gone(daemon, survivor).await;
         }
-        let session = run.session_id.to_string();
-        let clock = daemon.clock.clone();
-        let launcher = run.lease.owner();
-        let look = spawn_blocking(move || process::of_session(&session, &launcher, &clock));
+        let (work, run) = (Arc::clone(daemon), run.clone());
+        let look = spawn_blocking(move || now(&work, &run));
         left = look.await.unwrap_or_default();
     }
+}
+
+/// Returns the processes of a run that live now: those that carry its mark, and the agent itself,
+/// whose environment may be unreadable or overwritten.
+pub(crate) fn now(daemon: &Daemon, run: &Run) -> Vec<ProcessIdentity> {
+    let session = run.session_id.to_string();
+    let mut found = process::of_session(&session, &run.lease.owner(), &daemon.clock);
+    let lives = |agent: &&ProcessIdentity| {
+        let sighting = process::sight(agent.pid);
+        matches!(judge(agent, &daemon.place, sighting), Verdict::Alive { .. })
+    };
+    if let Some(agent) = run.agent_process.as_ref().filter(lives)
+        && !found.contains(agent)
+    {
+        found.push(agent.clone());
+    }
+    found
 }
 
 async fn gone(daemon: &Daemon, survivor: &ProcessIdentity) {
