@@ -75,7 +75,7 @@ impl<'a> Daemon<'a> {
         let mut last = String::from("nothing");
         let found = wait::within(deadline, || {
             let output = self.home.amps(["show", id, "--json"]).run();
-            last = output.text();
+            last = output.stderr_text() + &output.stdout_text();
             let record = serde_json::from_slice(&output.stdout).ok()?;
             wanted(&record).then_some(record)
         });

@@ -49,8 +49,8 @@ fn a_list_is_plain_and_whole_on_a_pipe() {
     exit 0
     --- stdout
     ID  STATUS  AGENT  WHEN  TOOK  CHANGED  SESSION
-    ID000007  aborted  sh  YYYY-MM-DDTHH:MM:SSZ  N.Ns  nothing  sh -c 'exit 3'
-    ID000001  completed  sh  YYYY-MM-DDTHH:MM:SSZ  N.Ns  3 files +1  first try  sh -c 'echo two >> README.md; git mv sub/old.txt sub/new.txt; git commit -qam '\''rename it'\''; printf '\''a\0b'\'' > bin; echo TOKEN=1 > .env'
+    ID000001  aborted  sh  YYYY-MM-DDTHH:MM:SSZ  N.Ns  nothing  sh -c 'exit 3'
+    ID000002  completed  sh  YYYY-MM-DDTHH:MM:SSZ  N.Ns  3 files +1  first try  sh -c 'echo two >> README.md; git mv sub/old.txt sub/new.txt; git commit -qam '\''rename it'\''; printf '\''a\0b'\'' > bin; echo TOKEN=1 > .env'
     ");
 }
 
@@ -216,8 +216,8 @@ fn a_log_is_one_sentence_an_event() {
     YYYY-MM-DDTHH:MM:SSZ  agent started as pid PID0000 on [HOST]
     YYYY-MM-DDTHH:MM:SSZ  completed (exited), as wait_status proved: the launcher waited for the agent: exit code 0
     YYYY-MM-DDTHH:MM:SSZ  opened; kept open by pid PID0000 on [HOST]
-    YYYY-MM-DDTHH:MM:SSZ  state after the agent captured: tree OBJ0004xxx; changeset ID000006
-    YYYY-MM-DDTHH:MM:SSZ  state before the agent captured: tree OBJ0002xxx
+    YYYY-MM-DDTHH:MM:SSZ  state after the agent captured: tree d162e5879c; changeset ID000001
+    YYYY-MM-DDTHH:MM:SSZ  state before the agent captured: tree 76e42febe3
     exit 0
     ");
     let events = home.amps(["log", "--json"]).run().ok().json();

@@ -113,7 +113,7 @@ fn without_its_repository_a_session_still_has_its_patch() {
     --- stdout
     diff --git a/sub/c.txt b/sub/c.txt
     new file mode 100644
-    index OBJ0005xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..OBJ0006xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+    index OBJ0001xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..OBJ0002xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
     --- /dev/null
     +++ b/sub/c.txt
     @@ -0,0 +1 @@
