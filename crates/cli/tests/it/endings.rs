@@ -22,7 +22,11 @@ struct Scene {
 }
 
 fn scene() -> Scene {
-    let home = home();
+    scene_in(home())
+}
+
+/// Starts the patient agent and waits until it has written its first file.
+fn scene_in(home: Home) -> Scene {
     let repo = home.repo("work");
     home.install_agent("agent", &PATIENT);
     let run = home.amps(["agent"]).cwd(repo.path()).start();
@@ -248,19 +252,7 @@ mod with_set_clocks {
         let mut home = home();
         let clock = home.path("clock");
         home.set_env("AMPSM_TEST_CLOCK", &clock);
-        let repo = home.repo("work");
-        home.install_agent("agent", &PATIENT);
-        let run = home.amps(["agent"]).cwd(repo.path()).start();
-        wait::for_file(&repo.file("ready"), PATIENCE);
-        let agent = wait::until("the agent as a child", PATIENCE, || {
-            process::children(run.pid()).first().map(|child| child.pid)
-        });
-        Scene {
-            home,
-            repo,
-            run,
-            agent,
-        }
+        scene_in(home)
     }
 
     #[test]
