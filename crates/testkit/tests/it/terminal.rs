@@ -112,7 +112,7 @@ fn a_closed_terminal_hangs_up() {
     terminal.wait_for_text("ready");
     terminal.close();
     assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(7));
-    assert_eq!(wait::for_file(&home.path("home/seen"), PATIENCE), "HUP\n");
+    wait::for_text(&home.path("home/seen"), "HUP\n", PATIENCE);
 }
 
 #[test]
