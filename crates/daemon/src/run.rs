@@ -11,6 +11,7 @@ use amps_engine::git::Environment;
 use amps_engine::home::Home;
 use amps_engine::ledger::LedgerError;
 use amps_engine::ledger::damage::open_or_recover;
+use amps_engine::ledger::log::LogKeeper;
 use amps_engine::ops::capture_run::Tools;
 use amps_proto::fault::Fault;
 use tokio::net::UnixListener;
@@ -110,9 +111,8 @@ fn raise_file_limit() {
 async fn serve(settings: Settings) -> Result<(), DaemonError> {
     let home = settings.home;
     let (ledger, damage) = open_or_recover(&home.database(), settings.clock.now().at)?;
-    let mut log_file = home.database().into_os_string();
-    log_file.push("-wal");
-    let writer = crate::writer::Writer::start(Box::new(ledger), PathBuf::from(log_file));
+    let keeper = LogKeeper::of(&home.database());
+    let writer = crate::writer::Writer::start(Box::new(ledger), keeper);
     let path = home.socket();
     let failed = |source| DaemonError::Socket {
         path: path.clone(),

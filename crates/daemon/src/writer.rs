@@ -1,13 +1,12 @@
 //! The one thread that owns the store. Whatever changes it is a job sent here, so transitions
 //! have one order, and no job may wait for a child process.
 
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
 
 use amps_engine::ledger::Ledger;
+use amps_engine::ledger::log::LogKeeper;
 use tokio::sync::oneshot;
 
 type Job = Box<dyn FnOnce(&mut dyn Ledger) + Send>;
@@ -24,11 +23,11 @@ pub(crate) struct Writer {
 pub(crate) struct NoAnswer;
 
 impl Writer {
-    /// Starts the thread. It ends when the last sender is gone; `log_file` is the store's
-    /// write-ahead log, which is brought to the disk behind each job, not before its answer.
-    pub(crate) fn start(ledger: Box<dyn Ledger>, log_file: PathBuf) -> Self {
+    /// Starts the thread. It ends when the last sender is gone. The keeper brings the store's log
+    /// to the disk behind each job, not before its answer.
+    pub(crate) fn start(ledger: Box<dyn Ledger>, keeper: LogKeeper) -> Self {
         let (jobs, received) = mpsc::channel::<Job>();
-        thread::spawn(move || work(ledger, &received, log_file));
+        thread::spawn(move || work(ledger, &received, keeper));
         Self { jobs }
     }
 
@@ -47,9 +46,9 @@ impl Writer {
     }
 }
 
-fn work(mut ledger: Box<dyn Ledger>, jobs: &mpsc::Receiver<Job>, log_file: PathBuf) {
+fn work(mut ledger: Box<dyn Ledger>, jobs: &mpsc::Receiver<Job>, keeper: LogKeeper) {
     let (written, to_sync) = mpsc::sync_channel(1);
-    let syncer = thread::spawn(move || bring_to_disk(&to_sync, &log_file));
+    let syncer = thread::spawn(move || bring_to_disk(&to_sync, &keeper));
     while let Ok(job) = jobs.recv() {
         if catch_unwind(AssertUnwindSafe(|| job(ledger.as_mut()))).is_err() {
             tracing::error!("a job of the store panicked");
@@ -62,12 +61,14 @@ fn work(mut ledger: Box<dyn Ledger>, jobs: &mpsc::Receiver<Job>, log_file: PathB
 }
 
 /// Syncing takes seconds on a busy disk, so it has a thread of its own. Many commits share one.
-fn bring_to_disk(to_sync: &mpsc::Receiver<()>, log_file: &std::path::Path) {
+fn bring_to_disk(to_sync: &mpsc::Receiver<()>, keeper: &LogKeeper) {
     while to_sync.recv().is_ok() {
-        match File::open(log_file).and_then(|file| file.sync_data()) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(%error, "cannot bring the store to the disk"),
+        if let Err(error) = keeper.sync() {
+            tracing::warn!(%error, "cannot bring the store to the disk");
+        }
+        if let Err(error) = keeper.bring_in() {
+            let error = crate::log::chain(&error);
+            tracing::warn!(%error, "the store's log could not be brought in");
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod conformance;
 pub mod damage;
+pub mod log;
 mod page;
 mod rows;
 mod schema;

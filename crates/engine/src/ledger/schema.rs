@@ -3,12 +3,12 @@
 //! Records are kept whole as JSON beside the columns that queries need, so a new field needs no
 //! migration. `user_version` counts the formats.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 
 use super::LedgerError;
 
 /// The format that this program writes.
-pub(super) const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 2;
 
 const TABLES: &str = "
     CREATE TABLE project (
@@ -29,27 +29,16 @@ const TABLES: &str = "
         impact       INTEGER NOT NULL DEFAULT 0,
         record       TEXT NOT NULL
     ) STRICT;
-    CREATE INDEX session_created ON session (created_ms DESC);
-    CREATE INDEX session_status  ON session (status, created_ms DESC);
-    CREATE INDEX session_project ON session (project_root, created_ms DESC);
-    CREATE INDEX session_agent   ON session (agent, created_ms DESC);
-    CREATE INDEX session_impact  ON session (impact DESC) WHERE impact > 0;
-    CREATE INDEX session_name    ON session (name) WHERE name IS NOT NULL;
-
     CREATE TABLE run (
-        run_id     TEXT PRIMARY KEY,
+        run_id     TEXT NOT NULL,
         session_id TEXT NOT NULL,
-        lease_id   TEXT NOT NULL UNIQUE,
+        lease_id   TEXT NOT NULL,
         is_open    INTEGER NOT NULL,
         is_owing   INTEGER NOT NULL,
         root       BLOB,
         ended_ms   INTEGER,
         record     TEXT NOT NULL
     ) STRICT;
-    CREATE INDEX run_session ON run (session_id);
-    CREATE INDEX run_open    ON run (run_id) WHERE is_open = 1;
-    CREATE INDEX run_owing   ON run (run_id) WHERE is_owing = 1;
-    CREATE INDEX run_root    ON run (root, ended_ms) WHERE root IS NOT NULL;
 
     CREATE TABLE event (
         session_id TEXT NOT NULL,
@@ -69,8 +58,6 @@ const TABLES: &str = "
         patch        BLOB,
         truncated    INTEGER NOT NULL
     ) STRICT;
-    CREATE INDEX changeset_session ON changeset (session_id, number);
-
     CREATE TABLE overlap (
         session_id TEXT NOT NULL,
         other_id   TEXT NOT NULL,
@@ -94,12 +81,29 @@ const TABLES: &str = "
         FROM session;
 ";
 
+/// A launch waits for each page that is written, so what a new session has not yet is left out.
+const INDEXES: &str = "
+    CREATE INDEX session_created ON session (created_ms DESC);
+    CREATE INDEX session_status  ON session (status, created_ms DESC);
+    CREATE INDEX session_project ON session (project_root, created_ms DESC)
+        WHERE project_root IS NOT NULL;
+    CREATE INDEX session_agent   ON session (agent, created_ms DESC);
+    CREATE INDEX session_impact  ON session (impact DESC) WHERE impact > 0;
+    CREATE INDEX session_name    ON session (name) WHERE name IS NOT NULL;
+    CREATE UNIQUE INDEX run_session ON run (session_id, run_id);
+    CREATE UNIQUE INDEX run_unfinished ON run (lease_id) WHERE is_open = 1 OR is_owing = 1;
+    CREATE INDEX run_root ON run (root, ended_ms) WHERE root IS NOT NULL;
+    CREATE INDEX changeset_session ON changeset (session_id, number);
+";
+
 /// Sets the connection up and brings the database to the current format.
 pub(super) fn prepare(connection: &mut Connection) -> Result<(), LedgerError> {
     // A commit appends to the log without waiting for the disk; the daemon brings the log to the
     // disk right behind. A crash of the program loses nothing either way.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
+    // Nor does a commit bring the log into the database: the keeper of the log does.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "cache_size", -1_024)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     migrate(connection)
@@ -110,7 +114,14 @@ fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match found {
         FORMAT => return Ok(()),
-        0 => transaction.execute_batch(TABLES)?,
+        0 => {
+            transaction.execute_batch(TABLES)?;
+            transaction.execute_batch(INDEXES)?;
+        }
+        1 => {
+            drop_indexes(&transaction)?;
+            transaction.execute_batch(INDEXES)?;
+        }
         _ => {
             return Err(LedgerError::Newer {
                 found,
@@ -121,4 +132,42 @@ fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()?;
     Ok(())
+}
+
+/// Drops every index that belongs to no constraint.
+fn drop_indexes(transaction: &Transaction<'_>) -> Result<(), LedgerError> {
+    let names = transaction
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL")?
+        .query_map([], |row| row.get::<_, String>(0))?
+        .collect::<Result<Vec<_>, _>>()?;
+    for name in names {
+        transaction.execute_batch(&format!("DROP INDEX {name}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(connection: &Connection) -> Vec<String> {
+        let mut statement = connection
+            .prepare("SELECT name FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
+            .unwrap();
+        let names = statement.query_map([], |row| row.get(0)).unwrap();
+        names.collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn a_database_of_the_first_format_gets_the_indexes_of_this_one() {
+        let mut fresh = Connection::open_in_memory().unwrap();
+        prepare(&mut fresh).unwrap();
+        let mut old = Connection::open_in_memory().unwrap();
+        old.execute_batch(TABLES).unwrap();
+        old.execute_batch("CREATE INDEX run_open ON run (run_id) WHERE is_open = 1")
+            .unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        prepare(&mut old).unwrap();
+        assert_eq!(schema(&old), schema(&fresh));
+    }
 }

@@ -170,7 +170,7 @@ impl Ledger for SqliteLedger {
             transaction
                 .prepare_cached(
                     "UPDATE run SET record = json_set(record, '$.lease.last_heartbeat', json(?2))
-                     WHERE lease_id = ?1 AND is_open = 1",
+                     WHERE lease_id = ?1 AND (is_open = 1 OR is_owing = 1) AND is_open = 1",
                 )?
                 .execute([lease.to_string(), text(moment)])?;
         }
@@ -270,11 +270,11 @@ impl Ledger for SqliteLedger {
     }
 
     fn open_runs(&self) -> Result<Vec<(Session, Run)>, LedgerError> {
-        self.pairs("is_open = 1")
+        self.pairs("(is_open = 1 OR is_owing = 1) AND is_open = 1")
     }
 
     fn owing_runs(&self) -> Result<Vec<(Session, Run)>, LedgerError> {
-        self.pairs("is_owing = 1")
+        self.pairs("(is_open = 1 OR is_owing = 1) AND is_owing = 1")
     }
 
     fn runs_in(&self, root: &RawPath, since: Timestamp) -> Result<Vec<SessionId>, LedgerError> {
@@ -375,7 +375,7 @@ fn store_run(transaction: &Transaction<'_>, run: &Run) -> Result<(), LedgerError
         .prepare_cached(
             "INSERT INTO run (run_id, session_id, lease_id, is_open, is_owing, root, ended_ms, record)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT (run_id) DO UPDATE SET
+             ON CONFLICT (session_id, run_id) DO UPDATE SET
                  is_open = excluded.is_open, is_owing = excluded.is_owing, root = excluded.root,
                  ended_ms = excluded.ended_ms, record = excluded.record",
         )?
