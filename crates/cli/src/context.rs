@@ -1,6 +1,7 @@
 //! What every command needs to know of the world.
 
 use amps_core::error::ErrorCode;
+use amps_engine::capture::Memory;
 use amps_engine::clock::Clock;
 use amps_engine::config::Config;
 use amps_engine::git::Environment as GitEnvironment;
@@ -59,6 +60,7 @@ impl Context {
             environment: self.git_environment(),
             folders: home.folders(),
             limits: config.capture,
+            memory: Memory::default(),
         })
     }
 }

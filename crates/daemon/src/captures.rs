@@ -4,51 +4,79 @@
 //! is owed from the store each time, so a driver started after a crash goes on where the last one
 //! ended.
 
+mod drive;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use amps_core::capture::{CaptureState, Failure};
-use amps_core::evidence::EvidenceKind;
 use amps_core::id::SessionId;
-use amps_core::process::ProcessIdentity;
+use amps_core::path::RawPath;
 use amps_core::run::Run;
 use amps_core::session::Session;
-use amps_core::snapshot::Workspace;
-use amps_core::time::Moment;
 use amps_engine::capture::{CaptureError, Cutoff};
-use amps_engine::ops::capture_run::{self, FrozenSide};
-use amps_engine::testing::point;
-use amps_proto::fault::Fault;
-use jiff::SignedDuration;
-use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::spawn_blocking;
+use amps_engine::ops::capture_run::{self, FrozenSide, Site};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot, watch};
+use tokio::task::{JoinHandle, spawn_blocking};
 
+use self::drive::drive;
 use crate::daemon::Daemon;
-use crate::survivors;
 
 /// End captures at a time; more would only compete for the disk.
 const END_SLOTS: usize = 2;
 
-/// Between two attempts when the store cannot be asked.
-const WITHOUT_STORE: Duration = Duration::from_secs(10);
+/// How long a capture waits for its slot. One that hangs must not hold up the others for ever.
+const SLOT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Folders whose pace is known at a time.
+const PACES: usize = 256;
 
 /// The captures that are under way.
 #[derive(Debug)]
 pub(crate) struct Captures {
     drivers: Mutex<HashMap<SessionId, Driver>>,
-    /// Sessions whose state can no longer be changed by what is done from now on.
-    frozen: Mutex<HashSet<(SessionId, Half)>>,
+    /// Sessions whose end can no longer be changed by what is done from now on.
+    frozen: Mutex<HashSet<SessionId>>,
+    /// How long it took last to freeze the state before an agent, by the agent's folder.
+    paces: Mutex<HashMap<RawPath, Duration>>,
     /// Counts changes of any of the above.
     progress: watch::Sender<u64>,
     end_slots: Semaphore,
 }
 
-/// The halves of a run that somebody may wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Half {
-    Base,
-    End,
+/// A base that is being frozen.
+type Freezing = JoinHandle<Result<FrozenSide, CaptureError>>;
+
+/// A base that was begun before its session was stored.
+pub(crate) struct Begun {
+    pub(crate) freezing: Freezing,
+    /// Tells whether the base could be frozen, as soon as that is known.
+    pub(crate) frozen: oneshot::Receiver<bool>,
+}
+
+impl Begun {
+    /// Begins to freeze the base of a session that is being opened, beside the store. The launch
+    /// may go on when the base is frozen; whoever lets it go on earlier sets the cutoff.
+    pub(crate) fn freeze(daemon: &Arc<Daemon>, site: Site, cutoff: Cutoff) -> Self {
+        let work = Arc::clone(daemon);
+        let (tell, frozen) = oneshot::channel();
+        let freezing = spawn_blocking(move || {
+            let began = Instant::now();
+            let frozen = capture_run::freeze_base(&work.tools, &site, &cutoff);
+            work.captures.note_pace(site.cwd, began.elapsed());
+            // The session may have been told before: then nobody waits.
+            tell.send(frozen.is_ok()).ok();
+            frozen
+        });
+        Self { freezing, frozen }
+    }
+}
+
+/// What a driver begins with instead of asking the store.
+struct Lead {
+    session: Session,
+    run: Run,
+    base: Option<Freezing>,
 }
 
 #[derive(Debug, Default)]
@@ -66,6 +94,7 @@ impl Default for Captures {
         Self {
             drivers: Mutex::default(),
             frozen: Mutex::default(),
+            paces: Mutex::default(),
             progress: watch::Sender::new(0),
             end_slots: Semaphore::new(END_SLOTS),
         }
@@ -77,22 +106,42 @@ impl Captures {
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn frozen(&self) -> MutexGuard<'_, HashSet<(SessionId, Half)>> {
+    fn frozen(&self) -> MutexGuard<'_, HashSet<SessionId>> {
         self.frozen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn paces(&self) -> MutexGuard<'_, HashMap<RawPath, Duration>> {
+        self.paces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sees to it that whatever the session owes is done.
     pub(crate) fn see_to(&self, daemon: &Arc<Daemon>, id: SessionId) {
-        self.see_to_with(daemon, id, None);
+        self.drive(daemon, id, None);
     }
 
-    /// Begins the base of a session that is being opened. The launch may go on when the base is
-    /// frozen; whoever lets it go on earlier sets the cutoff.
-    pub(crate) fn begin(&self, daemon: &Arc<Daemon>, id: SessionId, cutoff: &Cutoff) {
-        self.see_to_with(daemon, id, Some(cutoff.clone()));
+    /// Sees to a session whose records have just been stored.
+    pub(crate) fn see_to_stored(&self, daemon: &Arc<Daemon>, session: &Session, run: &Run) {
+        let lead = Lead {
+            session: session.clone(),
+            run: run.clone(),
+            base: None,
+        };
+        self.drive(daemon, session.session_id, Some(lead));
     }
 
-    fn see_to_with(&self, daemon: &Arc<Daemon>, id: SessionId, cutoff: Option<Cutoff>) {
+    /// Makes the base that was begun the base of its session, now that this is stored.
+    pub(crate) fn go_on(
+        &self,
+        daemon: &Arc<Daemon>,
+        (session, run): (Session, Run),
+        base: Freezing,
+    ) {
+        let id = session.session_id;
+        let base = Some(base);
+        self.drive(daemon, id, Some(Lead { session, run, base }));
+    }
+
+    fn drive(&self, daemon: &Arc<Daemon>, id: SessionId, lead: Option<Lead>) {
         let mut drivers = self.drivers();
         if let Some(driver) = drivers.get_mut(&id) {
             driver.again = true;
@@ -103,7 +152,26 @@ impl Captures {
         let driver = Driver::default();
         let wake = Arc::clone(&driver.wake);
         drivers.insert(id, driver);
-        tokio::spawn(drive(Arc::clone(daemon), id, cutoff, wake));
+        tokio::spawn(drive(Arc::clone(daemon), id, lead, wake));
+    }
+
+    /// Returns how long it took last to freeze the state of a folder before an agent.
+    pub(crate) fn pace(&self, cwd: &RawPath) -> Option<Duration> {
+        self.paces().get(cwd).copied()
+    }
+
+    fn note_pace(&self, cwd: RawPath, pace: Duration) {
+        let mut paces = self.paces();
+        if paces.len() >= PACES {
+            paces.clear();
+        }
+        paces.insert(cwd, pace);
+    }
+
+    /// Waits for a slot in which an end may be captured, but not for ever.
+    async fn end_slot(&self) -> Option<SemaphorePermit<'_>> {
+        let slot = tokio::time::timeout(SLOT_PATIENCE, self.end_slots.acquire());
+        slot.await.ok()?.ok()
     }
 
     /// Returns how many sessions have a capture under way or owed.
@@ -111,14 +179,11 @@ impl Captures {
         self.drivers().len()
     }
 
-    /// Waits until one half is frozen, at most `limit`. Returns whether it is.
-    pub(crate) async fn wait_frozen(&self, id: SessionId, half: Half, limit: Duration) -> bool {
-        let in_time = self
-            .wait(limit, || {
-                self.frozen().contains(&(id, half)) || self.rests(id)
-            })
+    /// Waits until the end of a session is frozen, at most `limit`, or until nothing of it is
+    /// being captured.
+    pub(crate) async fn wait_frozen(&self, id: SessionId, limit: Duration) {
+        self.wait(limit, || self.frozen().contains(&id) || self.rests(id))
             .await;
-        in_time && !self.rests_without(id, half)
     }
 
     /// Waits until nothing of the session is being captured, at most `limit`. What waits for
@@ -137,11 +202,6 @@ impl Captures {
         self.drivers().get(&id).is_none_or(|driver| driver.waits)
     }
 
-    fn rests_without(&self, id: SessionId, half: Half) -> bool {
-        self.drivers().get(&id).is_some_and(|driver| driver.waits)
-            && !self.frozen().contains(&(id, half))
-    }
-
     fn set_waits(&self, id: SessionId, waits: bool) {
         if let Some(driver) = self.drivers().get_mut(&id) {
             driver.waits = waits;
@@ -149,7 +209,7 @@ impl Captures {
         self.tell();
     }
 
-    async fn wait(&self, limit: Duration, is_so: impl Fn() -> bool) -> bool {
+    async fn wait(&self, limit: Duration, is_so: impl Fn() -> bool) {
         let mut progress = self.progress.subscribe();
         let waiting = async {
             loop {
@@ -162,15 +222,15 @@ impl Captures {
                 }
             }
         };
-        tokio::time::timeout(limit, waiting).await.is_ok()
+        tokio::time::timeout(limit, waiting).await.ok();
     }
 
     fn tell(&self) {
         self.progress.send_modify(|count| *count += 1);
     }
 
-    fn freeze(&self, id: SessionId, half: Half) {
-        self.frozen().insert((id, half));
+    fn set_frozen(&self, id: SessionId) {
+        self.frozen().insert(id);
         self.tell();
     }
 
@@ -183,291 +243,8 @@ impl Captures {
         }
         drivers.remove(&id);
         drop(drivers);
-        self.frozen().retain(|(other, _)| *other != id);
+        self.frozen().remove(&id);
         self.tell();
         true
     }
-}
-
-/// What a driver does next.
-enum Next {
-    Base,
-    End,
-    Patch,
-    Project,
-    Survivors,
-    Nothing,
-}
-
-fn next(session: &Session, run: &Run) -> Next {
-    if run.capture.base == CaptureState::Owed {
-        Next::Base
-    } else if run.capture.end == CaptureState::Owed {
-        Next::End
-    } else if session.project_id.is_none() && run.workspace.is_some() {
-        Next::Project
-    } else if run.capture.patch == CaptureState::Owed {
-        Next::Patch
-    } else if run.survivors.is_empty() {
-        Next::Nothing
-    } else {
-        Next::Survivors
-    }
-}
-
-async fn drive(daemon: Arc<Daemon>, id: SessionId, mut cutoff: Option<Cutoff>, wake: Arc<Notify>) {
-    let mut ahead = None;
-    loop {
-        let done = match daemon.store(move |ledger| ledger.session(id)).await {
-            Ok(Some((session, run))) => {
-                let next = next(&session, &run);
-                daemon
-                    .captures
-                    .set_waits(id, matches!(next, Next::Survivors));
-                match next {
-                    Next::Base => base(&daemon, run, cutoff.take(), (&wake, &mut ahead)).await,
-                    Next::End => end(&daemon, &session, run, ahead.take()).await,
-                    Next::Patch => patch(&daemon, run).await,
-                    Next::Project => project(&daemon, run).await,
-                    Next::Survivors => amendment(&daemon, run).await,
-                    Next::Nothing if daemon.captures.finish(id) => return,
-                    Next::Nothing => Ok(()),
-                }
-            }
-            Ok(None) if daemon.captures.finish(id) => return,
-            Ok(None) => Ok(()),
-            Err(fault) => Err(fault.into()),
-        };
-        if let Err(stumbled) = done {
-            rest(&daemon, id, stumbled, &wake).await;
-        }
-    }
-}
-
-/// Notes a failure and waits until it is time for the next attempt.
-async fn rest(daemon: &Arc<Daemon>, id: SessionId, stumbled: Stumbled, wake: &Notify) {
-    let Stumbled { failure, reason } = stumbled;
-    tracing::warn!(session = %id, %reason, "capture failed");
-    let now = daemon.clock.now();
-    let delay = daemon
-        .store(move |ledger| capture_run::store_failure(ledger, id, (failure, reason), now))
-        .await;
-    // Without the store nothing can be noted; the next attempt may find it again.
-    if let Some(delay) = delay.unwrap_or(Some(WITHOUT_STORE)) {
-        daemon.captures.set_waits(id, true);
-        drop(tokio::time::timeout(delay, wake.notified()).await);
-    }
-}
-
-/// A capture that did not work out.
-struct Stumbled {
-    failure: Failure,
-    reason: String,
-}
-
-impl From<CaptureError> for Stumbled {
-    fn from(error: CaptureError) -> Self {
-        Self {
-            failure: error.failure(),
-            reason: crate::log::chain(&error),
-        }
-    }
-}
-
-impl From<Fault> for Stumbled {
-    fn from(fault: Fault) -> Self {
-        Self {
-            failure: Failure::Transient,
-            reason: fault.to_string(),
-        }
-    }
-}
-
-impl From<tokio::task::JoinError> for Stumbled {
-    fn from(error: tokio::task::JoinError) -> Self {
-        Self {
-            failure: Failure::Transient,
-            reason: error.to_string(),
-        }
-    }
-}
-
-async fn base(
-    daemon: &Arc<Daemon>,
-    run: Run,
-    cutoff: Option<Cutoff>,
-    (wake, ahead): (&Notify, &mut Option<Ahead>),
-) -> Result<(), Stumbled> {
-    let id = run.session_id;
-    // A base that is taken after a restart, or once more after a failure, is dated by the launch:
-    // the agent may have acted since.
-    let launched = run.launched_at.unwrap_or(run.opened_at);
-    let cutoff = cutoff.unwrap_or_else(|| Cutoff::passed(launched));
-    let work = Arc::clone(daemon);
-    point("base-begun");
-    let (frozen, run) = spawn_blocking(move || {
-        let frozen = capture_run::freeze_base(&work.tools, &run, &cutoff)?;
-        work.captures.freeze(id, Half::Base);
-        Ok::<_, CaptureError>((frozen, run))
-    })
-    .await??;
-    let workspace = frozen.workspace().clone();
-    let tools = Arc::clone(&daemon.tools);
-    let mut keeping = spawn_blocking(move || capture_run::keep_base(&tools, &run, frozen));
-    let taken = loop {
-        tokio::select! {
-            kept = &mut keeping => break kept??,
-            // A short run ends before its base is kept: its end is frozen meanwhile.
-            () = wake.notified() => look_ahead(daemon, id, &workspace, ahead).await,
-        }
-    };
-    let now = daemon.clock.now();
-    daemon
-        .store(move |ledger| capture_run::store_base(ledger, id, taken, now))
-        .await?;
-    point("base-stored");
-    Ok(())
-}
-
-/// Freezes the end of a session that has come to it. What fails here is done again in its turn.
-async fn look_ahead(
-    daemon: &Arc<Daemon>,
-    id: SessionId,
-    workspace: &Workspace,
-    ahead: &mut Option<Ahead>,
-) {
-    let Ok(Some((session, run))) = daemon.store(move |ledger| ledger.session(id)).await else {
-        return;
-    };
-    if run.capture.end == CaptureState::Owed && ahead.is_none() {
-        *ahead = freeze_end(daemon, &session, run, workspace.clone())
-            .await
-            .ok();
-    }
-}
-
-/// Dates the end snapshot by what proved the end. An agent that was found dead later than it died
-/// may have written until it was found; after a restart of the machine it wrote nothing.
-fn end_cutoff(daemon: &Daemon, session: &Session) -> Cutoff {
-    let now = daemon.clock.now();
-    let Some(evidence) = &session.evidence else {
-        return Cutoff::ended(now);
-    };
-    let found = evidence.observed_at;
-    let last_alive = evidence.last_alive.map_or(found.at, |moment| moment.at);
-    match evidence.kind {
-        EvidenceKind::BootIdChanged => {
-            let uptime = SignedDuration::from_millis(i64::try_from(now.uptime_ms).unwrap_or(0));
-            let boot = now.at.checked_sub(uptime).unwrap_or(now.at);
-            Cutoff::ended_between(last_alive.min(boot), Moment { at: boot, ..found })
-        }
-        EvidenceKind::ProcessGone
-        | EvidenceKind::StartTimeMismatch
-        | EvidenceKind::LockReleased
-        | EvidenceKind::LeaseExpired => Cutoff::ended_between(last_alive, found),
-        EvidenceKind::WaitStatus
-        | EvidenceKind::PtyHangup
-        | EvidenceKind::UserCommand
-        | EvidenceKind::StartFailed
-        | EvidenceKind::PidfdExit => Cutoff::ended(found),
-    }
-}
-
-/// Finds out which project a repository is that was never seen before.
-async fn project(daemon: &Arc<Daemon>, run: Run) -> Result<(), Stumbled> {
-    let id = run.session_id;
-    let tools = Arc::clone(&daemon.tools);
-    let roots = spawn_blocking(move || capture_run::root_commits(&tools, &run)).await?;
-    let now = daemon.clock.now();
-    // Without its history the repository is known by its place alone.
-    let roots = roots.unwrap_or_default();
-    daemon
-        .store(move |ledger| capture_run::store_project(ledger, id, roots, now))
-        .await?;
-    Ok(())
-}
-
-/// The end of a run, frozen, with the processes that outlived it.
-struct Ahead {
-    frozen: FrozenSide,
-    survivors: Vec<ProcessIdentity>,
-}
-
-async fn freeze_end(
-    daemon: &Arc<Daemon>,
-    session: &Session,
-    run: Run,
-    workspace: Workspace,
-) -> Result<Ahead, Stumbled> {
-    let id = run.session_id;
-    let cutoff = end_cutoff(daemon, session);
-    let work = Arc::clone(daemon);
-    let ahead = spawn_blocking(move || {
-        // Looking for survivors comes first: one that ends between the two looks has left all it
-        // did where the snapshot sees it.
-        let survivors = survivors::now(&work, &run);
-        let frozen = capture_run::freeze_end(&work.tools, &run, &workspace, &cutoff)?;
-        work.captures.freeze(id, Half::End);
-        Ok::<_, CaptureError>(Ahead { frozen, survivors })
-    });
-    Ok(ahead.await??)
-}
-
-async fn end(
-    daemon: &Arc<Daemon>,
-    session: &Session,
-    run: Run,
-    ahead: Option<Ahead>,
-) -> Result<(), Stumbled> {
-    let id = run.session_id;
-    let slot = daemon.captures.end_slots.acquire().await;
-    let ahead = match (ahead, run.workspace.clone()) {
-        (Some(ahead), _) => Some(ahead),
-        (None, Some(workspace)) => Some(freeze_end(daemon, session, run.clone(), workspace).await?),
-        (None, None) => None,
-    };
-    let (taken, survivors) = match ahead {
-        Some(Ahead { frozen, survivors }) => {
-            let tools = Arc::clone(&daemon.tools);
-            let taken = spawn_blocking(move || capture_run::finish_end(&tools, &run, &frozen));
-            (taken.await??, survivors)
-        }
-        None => (None, Vec::new()),
-    };
-    drop(slot);
-    let now = daemon.clock.now();
-    daemon
-        .store(move |ledger| capture_run::store_end(ledger, id, taken, survivors, now))
-        .await?;
-    point("end-captured");
-    Ok(())
-}
-
-async fn patch(daemon: &Arc<Daemon>, run: Run) -> Result<(), Stumbled> {
-    let id = run.session_id;
-    let tools = Arc::clone(&daemon.tools);
-    let patch = spawn_blocking(move || capture_run::make_patch(&tools, &run)).await??;
-    let now = daemon.clock.now();
-    daemon
-        .store(move |ledger| capture_run::store_patch(ledger, id, patch.as_ref(), now))
-        .await?;
-    Ok(())
-}
-
-async fn amendment(daemon: &Arc<Daemon>, run: Run) -> Result<(), Stumbled> {
-    let id = run.session_id;
-    survivors::outlive(daemon, &run).await;
-    let slot = daemon.captures.end_slots.acquire().await;
-    let work = Arc::clone(daemon);
-    let taken = spawn_blocking(move || {
-        let cutoff = Cutoff::ended(work.clock.now());
-        capture_run::take_amendment(&work.tools, &run, &cutoff)
-    })
-    .await??;
-    drop(slot);
-    let now = daemon.clock.now();
-    daemon
-        .store(move |ledger| capture_run::store_amendment(ledger, id, taken, now))
-        .await?;
-    Ok(())
 }

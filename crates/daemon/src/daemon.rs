@@ -105,7 +105,8 @@ impl Daemon {
             tracing::info!(session = %id, status = %ended.session.status, evidence = %kind, "ended");
         }
         if ended.run.capture.end == CaptureState::Owed {
-            self.captures.see_to(self, id);
+            self.captures
+                .see_to_stored(self, &ended.session, &ended.run);
         }
         Ok(ended)
     }

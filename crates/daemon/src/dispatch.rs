@@ -9,19 +9,22 @@ use amps_core::evidence::{Evidence, EvidenceKind};
 use amps_core::facts::{EndFacts, OpenFacts, StartFacts};
 use amps_core::id::{LeaseId, SessionId};
 use amps_core::mask::mask;
+use amps_core::path::RawPath;
 use amps_core::process::ProcessIdentity;
 use amps_core::session::{Binding, Ending};
 use amps_core::time::Moment;
 use amps_engine::capture::{Cutoff, TICK};
+use amps_engine::ops::capture_run::Site;
 use amps_engine::ops::note_session::note_session;
-use amps_engine::ops::open_session::open_session;
+use amps_engine::ops::open_session::{Opened, open_session};
 use amps_engine::ops::start_run::start_run;
 use amps_proto::fault::Fault;
 use amps_proto::request::{OPEN_DEADLINE, Request};
 use amps_proto::response::{DaemonView, Response};
 use amps_proto::version::PROTOCOL;
+use tokio::sync::oneshot;
 
-use crate::captures::Half;
+use crate::captures::Begun;
 use crate::daemon::Daemon;
 use crate::faults;
 use crate::leases::RenewRefused;
@@ -87,47 +90,74 @@ pub(crate) async fn late(daemon: &Arc<Daemon>, request: Request) -> Result<Respo
 async fn open(daemon: &Arc<Daemon>, facts: OpenFacts, is_late: bool) -> Result<Response, Fault> {
     let id = facts.session_id;
     let binding = facts.binding;
+    let cwd = facts.cwd.clone();
     let ttl = daemon.config.lease_ttl;
     let cutoff = Cutoff::open(daemon.clock.now());
+    let begun = (!is_late).then(|| {
+        let site = Site::from(&facts);
+        Begun::freeze(daemon, site, cutoff.clone())
+    });
     let opened = daemon
         .store(move |ledger| open_session(ledger, facts, ttl, is_late))
         .await?;
     amps_engine::testing::point("open-stored");
-    let held = !opened.session.status.is_final();
-    if held {
+    let Opened {
+        session,
+        run,
+        is_new,
+    } = opened;
+    if !session.status.is_final() {
         let connected = !is_late && binding == Binding::Launcher;
-        daemon
-            .leases
-            .hold(daemon, &opened.session, &opened.run, connected);
+        daemon.leases.hold(daemon, &session, &run, connected);
     }
-    let owes_base = opened.run.capture.base == CaptureState::Owed;
-    let mut base_taken = !owes_base;
-    let waited = daemon.clock.now().since(opened.run.opened_at);
+    if is_new {
+        tracing::info!(session = %id, agent = %session.agent, is_late, "opened");
+    }
+    let told = (run.lease.generation, run.lease.ttl);
+    let waited = daemon.clock.now().since(run.opened_at);
     let left = OPEN_DEADLINE.saturating_sub(waited + ON_THE_WAY);
-    if owes_base && (is_late || !opened.is_new || left.is_zero()) {
-        // The agent may be running already: the base is dated by its launch.
-        daemon.captures.see_to(daemon, id);
-    } else if owes_base {
-        daemon.captures.begin(daemon, id, &cutoff);
-        let hold = daemon.config.capture.hold.min(left).saturating_sub(TICK);
-        base_taken = daemon.captures.wait_frozen(id, Half::Base, hold).await;
-        if !base_taken {
-            cutoff.set(daemon.clock.now());
-            tokio::time::sleep(TICK).await;
+    let owes_base = run.capture.base == CaptureState::Owed;
+    let base_taken = match begun {
+        _ if !owes_base => true,
+        Some(begun) if is_new && !left.is_zero() => {
+            daemon
+                .captures
+                .go_on(daemon, (session, run), begun.freezing);
+            hold_launch(daemon, &cwd, begun.frozen, (&cutoff, left)).await
         }
-    }
-    if opened.is_new {
-        tracing::info!(session = %id, agent = %opened.session.agent, is_late, "opened");
-    }
-    let (generation, ttl) = daemon
-        .leases
-        .terms(id)
-        .unwrap_or((opened.run.lease.generation, opened.run.lease.ttl));
+        // The agent may be running already: the base is dated by its launch.
+        _ => {
+            daemon.captures.see_to(daemon, id);
+            false
+        }
+    };
+    let (generation, ttl) = daemon.leases.terms(id).unwrap_or(told);
     Ok(Response::Opened {
         generation,
         beat: ttl / 3,
         base_taken,
     })
+}
+
+/// Holds up a launch until its base is frozen, for as long as that may take and is of use.
+/// Returns whether the base is frozen.
+async fn hold_launch(
+    daemon: &Daemon,
+    cwd: &RawPath,
+    frozen: oneshot::Receiver<bool>,
+    (cutoff, left): (&Cutoff, Duration),
+) -> bool {
+    let longest = daemon.config.capture.hold.min(left).saturating_sub(TICK);
+    // Waiting in vain helps nobody: what takes longer is judged by the instant of the launch.
+    let is_slow = daemon.captures.pace(cwd).is_some_and(|pace| pace > longest);
+    let hold = if is_slow { Duration::ZERO } else { longest };
+    if let Ok(told) = tokio::time::timeout(hold, frozen).await {
+        // A base that failed is taken once more, dated by the launch.
+        return told.unwrap_or(false);
+    }
+    cutoff.set(daemon.clock.now());
+    tokio::time::sleep(TICK).await;
+    false
 }
 
 async fn started(daemon: &Arc<Daemon>, facts: StartFacts) -> Result<Response, Fault> {
@@ -180,7 +210,11 @@ async fn end(daemon: &Arc<Daemon>, facts: EndFacts) -> Result<Response, Fault> {
     let ended = daemon.end(id, facts.ending, evidence).await?;
     if ended.run.capture.end == CaptureState::Owed {
         let hold = daemon.config.capture.exit_hold;
-        daemon.captures.wait_frozen(id, Half::End, hold).await;
+        let pace = daemon.captures.pace(&ended.run.cwd);
+        // What cannot be done in time is dated by the end; the prompt need not wait for it.
+        if pace.is_none_or(|pace| pace <= hold) {
+            daemon.captures.wait_frozen(id, hold).await;
+        }
     }
     Ok(Response::Ended {
         status: ended.session.status,

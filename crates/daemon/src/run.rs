@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amps_engine::capture::Memory;
 use amps_engine::clock::Clock;
 use amps_engine::config::Config;
 use amps_engine::files::{self, FileError, Lock};
@@ -129,6 +130,7 @@ async fn serve(settings: Settings) -> Result<(), DaemonError> {
         environment: settings.git_environment,
         folders: home.folders(),
         limits: settings.config.capture.clone(),
+        memory: Memory::default(),
     };
     let parts = Parts {
         home,

@@ -7,3 +7,4 @@ pub mod note_session;
 pub mod open_session;
 pub mod regrant_lease;
 pub mod start_run;
+pub mod store_capture;

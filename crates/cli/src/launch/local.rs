@@ -13,7 +13,7 @@ use amps_core::time::Moment;
 use amps_engine::capture::{Cutoff, TICK};
 use amps_engine::clock::Clock;
 use amps_engine::files::pause;
-use amps_engine::ops::capture_run::{Alone, Tools, take_alone};
+use amps_engine::ops::capture_run::{Site, Tools, take_alone};
 
 use crate::context::Context;
 
@@ -42,12 +42,13 @@ impl Local {
     pub(super) fn begin(&mut self, open: &OpenFacts) {
         let cutoff = Cutoff::open(self.clock.now());
         let (frozen, wait) = mpsc::channel();
-        let work = (self.tools.clone(), alone(open), cutoff.clone());
+        let work = (self.tools.clone(), Site::from(open), cutoff.clone());
+        let id = open.session_id;
         self.base = Some(thread::spawn(move || {
-            let (tools, alone, cutoff) = work;
+            let (tools, site, cutoff) = work;
             let tell = || frozen.send(()).unwrap_or_default();
             // What fails here is done by the daemon, dated by the launch.
-            drop(take_alone(&tools, &alone, Side::Base, &cutoff, tell));
+            drop(take_alone(&tools, (id, &site), Side::Base, &cutoff, tell));
         }));
         let hold = self.tools.limits.hold.saturating_sub(TICK);
         if wait.recv_timeout(hold).is_err() {
@@ -77,32 +78,20 @@ impl Local {
     }
 
     fn take_end(&mut self, open: &OpenFacts, started: Option<&StartFacts>, at: Moment) {
+        let site = Site::from(open);
+        let run = (open.session_id, &site);
         if let Some(base) = self.base.take() {
             drop(base.join());
         } else if let Some(started) = started {
             let launched = Cutoff::passed(started.launched_at);
-            drop(take_alone(
-                &self.tools,
-                &alone(open),
-                Side::Base,
-                &launched,
-                || {},
-            ));
+            drop(take_alone(&self.tools, run, Side::Base, &launched, || {}));
         }
         drop(take_alone(
             &self.tools,
-            &alone(open),
+            run,
             Side::End,
             &Cutoff::ended(at),
             || {},
         ));
-    }
-}
-
-fn alone(open: &OpenFacts) -> Alone {
-    Alone {
-        session_id: open.session_id,
-        cwd: open.cwd.clone(),
-        git_environment: open.git_environment.clone(),
     }
 }

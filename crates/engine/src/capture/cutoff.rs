@@ -81,18 +81,24 @@ impl Cutoff {
         self.instant().map(|instant| instant.at.as_nanosecond())
     }
 
+    /// Returns before which time, in nanoseconds since 1970, a change was certainly made before the
+    /// instant; `None` as long as the instant has not come.
+    pub(crate) fn certainly_before(&self) -> Option<i128> {
+        let slack = i128::try_from(self.slack.as_nanos()).unwrap_or_default();
+        Some(self.nanoseconds()? - slack)
+    }
+
     /// Tells how a time that the kernel noted, in nanoseconds since 1970, lies to the instant.
     ///
     /// The kernel never dates a change later than it was made, so what bears the instant or more
     /// was made after it. What bears less was made before it, or within the slack.
     pub(crate) fn when(&self, time: i128) -> When {
-        let Some(instant) = self.nanoseconds() else {
+        let (Some(instant), Some(before)) = (self.nanoseconds(), self.certainly_before()) else {
             return When::Before;
         };
-        let slack = i128::try_from(self.slack.as_nanos()).unwrap_or_default();
         if time >= instant {
             When::After
-        } else if time >= instant - slack {
+        } else if time >= before {
             When::Perhaps
         } else {
             When::Before

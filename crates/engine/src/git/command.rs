@@ -63,7 +63,7 @@ const DEADLINE: Duration = Duration::from_secs(600);
 const STDERR_KEPT: usize = 16 * 1024;
 
 /// The variables that git is given; nothing else is inherited.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
     /// `PATH`: where git and the filters it starts are looked for.
     pub path: OsString,
@@ -76,7 +76,7 @@ pub struct Environment {
 }
 
 /// The git program and what it is given to run with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Git {
     program: PathBuf,
     environment: Environment,
@@ -252,6 +252,27 @@ impl Git {
     /// Returns the person's home folder.
     pub fn home(&self) -> Option<&Path> {
         self.environment.home.as_deref()
+    }
+
+    /// Returns the files outside of a repository where git looks for settings, ignored names and
+    /// attributes by itself, present or not: git-config(1), gitignore(5), gitattributes(5).
+    pub(crate) fn configuration_files(&self) -> Vec<PathBuf> {
+        let environment = &self.environment;
+        let mut files = vec!["/etc/gitconfig".into(), "/etc/gitattributes".into()];
+        if let Some(home) = &environment.home {
+            files.push(home.join(".gitconfig"));
+        }
+        let xdg_default = || environment.home.as_ref().map(|home| home.join(".config"));
+        let xdg_home = environment.xdg_config_home.clone().or_else(xdg_default);
+        for name in ["config", "ignore", "attributes"] {
+            files.extend(xdg_home.as_ref().map(|home| home.join("git").join(name)));
+        }
+        let named = environment
+            .passed
+            .iter()
+            .filter(|(name, _)| name == "GIT_CONFIG_GLOBAL" || name == "GIT_CONFIG_SYSTEM");
+        files.extend(named.map(|(_, file)| PathBuf::from(file)));
+        files
     }
 
     /// Asks, and returns what was printed; any exit status but 0 is an error.

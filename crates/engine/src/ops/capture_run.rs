@@ -1,8 +1,7 @@
-//! Takes the snapshots of a run and stores what they show.
+//! Takes the snapshots of a run.
 //!
-//! Each capture is in halves: the work with git runs beside the store and may take long; what it
-//! found is then stored in one transaction. A half that was done before a crash is done again
-//! with the same result.
+//! The work with git runs beside the store and may take long; what it found is then stored by
+//! [`super::store_capture`]. What was done before a crash is done again with the same result.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -10,24 +9,20 @@ use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use amps_core::capture::{CaptureLimits, CaptureState, Failure, Side, retry_delay};
+use amps_core::capture::{CaptureLimits, Side};
 use amps_core::changeset::Changeset;
-use amps_core::event::Fact;
-use amps_core::id::{ChangesetId, ProjectId, SessionId};
-use amps_core::mask::mask;
+use amps_core::facts::OpenFacts;
+use amps_core::id::{ChangesetId, SessionId};
 use amps_core::path::RawPath;
-use amps_core::process::ProcessIdentity;
 use amps_core::run::Run;
 use amps_core::snapshot::{Oid, Snapshot, Workspace};
-use amps_core::time::Moment;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
-use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::capture::{self, CaptureError, Comparison, Cutoff, Frozen};
+use crate::capture::{self, CaptureError, Comparison, Cutoff, Frozen, Instant, Memory};
 use crate::git::{Environment, Git};
-use crate::ledger::{Ledger, LedgerError, ProjectSighting, StoredPatch, Transition};
+use crate::ledger::StoredPatch;
 use crate::testing::point;
 
 /// What every capture needs.
@@ -39,6 +34,35 @@ pub struct Tools {
     pub folders: PathBuf,
     /// Limits.
     pub limits: CaptureLimits,
+    /// The trees that have been frozen already.
+    pub memory: Memory,
+}
+
+/// The folder of a run, and the variables that tell git where its repository is.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The folder in which the agent is started.
+    pub cwd: RawPath,
+    /// The variables.
+    pub git_environment: BTreeMap<String, String>,
+}
+
+impl From<&OpenFacts> for Site {
+    fn from(facts: &OpenFacts) -> Self {
+        Self {
+            cwd: facts.cwd.clone(),
+            git_environment: facts.git_environment.clone(),
+        }
+    }
+}
+
+impl From<&Run> for Site {
+    fn from(run: &Run) -> Self {
+        Self {
+            cwd: run.cwd.clone(),
+            git_environment: run.git_environment.clone(),
+        }
+    }
 }
 
 /// What the look before the agent found.
@@ -78,6 +102,8 @@ impl Tools {
 pub struct FrozenSide {
     workspace: Workspace,
     state: Frozen,
+    /// When git began to look, and for which instant; `None` for a state that was remembered.
+    looked: Option<(Instant, Cutoff)>,
 }
 
 impl FrozenSide {
@@ -85,26 +111,69 @@ impl FrozenSide {
     pub fn workspace(&self) -> &Workspace {
         &self.workspace
     }
+
+    fn freeze(
+        tools: &Tools,
+        (git, workspace): (&Git, Workspace),
+        side: Side,
+        cutoff: &Cutoff,
+    ) -> Result<Self, CaptureError> {
+        if let Some(state) = tools.memory.recall(git, &workspace, cutoff) {
+            return Ok(Self {
+                workspace,
+                state,
+                looked: None,
+            });
+        }
+        let began = Instant::now();
+        let state = capture::freeze(git, &workspace, side, cutoff, &tools.limits)?;
+        Ok(Self {
+            workspace,
+            state,
+            looked: Some((began, cutoff.clone())),
+        })
+    }
+
+    /// Remembers the state for the next time that this tree is frozen. Not in a hurry: it asks git
+    /// what the state depends on.
+    pub fn remember(&self, tools: &Tools, run: &Run, side: Side) {
+        if let (Some((began, cutoff)), Ok(git)) = (&self.looked, tools.git(&run.git_environment)) {
+            let reference = reference(run.session_id, name_of(side));
+            tools.memory.keep(
+                (&git, &self.workspace),
+                (&self.state, &reference),
+                (*began, cutoff),
+            );
+        }
+    }
 }
 
 /// Finds where the files of a run live and freezes the state before the agent.
-pub fn freeze_base(tools: &Tools, run: &Run, cutoff: &Cutoff) -> Result<FrozenSide, CaptureError> {
-    let git = tools.git(&run.git_environment)?;
-    let cwd = Path::new(OsStr::from_bytes(run.cwd.as_bytes()));
+pub fn freeze_base(
+    tools: &Tools,
+    site: &Site,
+    cutoff: &Cutoff,
+) -> Result<FrozenSide, CaptureError> {
+    point("base-begun");
+    let git = tools.git(&site.git_environment)?;
+    let cwd = Path::new(OsStr::from_bytes(site.cwd.as_bytes()));
     let workspace = capture::discover(&git, cwd, &tools.folders)?;
-    let state = capture::freeze(&git, &workspace, Side::Base, cutoff, &tools.limits)?;
+    let frozen = FrozenSide::freeze(tools, (&git, workspace), Side::Base, cutoff)?;
     point("base-frozen");
-    Ok(FrozenSide { workspace, state })
+    Ok(frozen)
 }
 
 /// Makes the frozen state before the agent a snapshot.
-pub fn keep_base(tools: &Tools, run: &Run, frozen: FrozenSide) -> Result<BaseTaken, CaptureError> {
+pub fn keep_base(tools: &Tools, run: &Run, frozen: &FrozenSide) -> Result<BaseTaken, CaptureError> {
     let git = tools.git(&run.git_environment)?;
-    let FrozenSide { workspace, state } = frozen;
-    let snapshot = keep(&git, &workspace, &state, &reference(run.session_id, "base"))?;
+    let FrozenSide {
+        workspace, state, ..
+    } = frozen;
+    let name = reference(run.session_id, name_of(Side::Base));
+    let snapshot = keep(&git, workspace, state, &name)?;
     point("base-kept");
     Ok(BaseTaken {
-        workspace,
+        workspace: workspace.clone(),
         snapshot,
     })
 }
@@ -117,12 +186,9 @@ pub fn freeze_end(
     cutoff: &Cutoff,
 ) -> Result<FrozenSide, CaptureError> {
     let git = tools.git(&run.git_environment)?;
-    let state = capture::freeze(&git, workspace, Side::End, cutoff, &tools.limits)?;
+    let frozen = FrozenSide::freeze(tools, (&git, workspace.clone()), Side::End, cutoff)?;
     point("end-frozen");
-    Ok(FrozenSide {
-        workspace: workspace.clone(),
-        state,
-    })
+    Ok(frozen)
 }
 
 /// Makes the frozen state after the agent a snapshot and compares it with the base. Returns
@@ -141,7 +207,7 @@ pub fn finish_end(
         &git,
         workspace,
         &frozen.state,
-        &reference(run.session_id, "end"),
+        &reference(run.session_id, name_of(Side::End)),
     )?;
     point("end-kept");
     let difference = difference((&git, workspace), run, (base, &snapshot))?;
@@ -186,41 +252,29 @@ pub fn take_amendment(
     }))
 }
 
-/// A run that no store knows yet.
-#[derive(Clone, Debug)]
-pub struct Alone {
-    /// Its session.
-    pub session_id: SessionId,
-    /// The folder in which the agent is started.
-    pub cwd: RawPath,
-    /// Variables that tell git where the repository is.
-    pub git_environment: BTreeMap<String, String>,
-}
-
 /// Takes one snapshot of a run that no store knows yet, under the reference where its capture
 /// will find it once the facts have been delivered.
 pub fn take_alone(
     tools: &Tools,
-    alone: &Alone,
+    (session_id, site): (SessionId, &Site),
     side: Side,
     cutoff: &Cutoff,
     frozen: impl FnOnce(),
 ) -> Result<Snapshot, CaptureError> {
-    let git = tools.git(&alone.git_environment)?;
-    let cwd = Path::new(OsStr::from_bytes(alone.cwd.as_bytes()));
+    let git = tools.git(&site.git_environment)?;
+    let cwd = Path::new(OsStr::from_bytes(site.cwd.as_bytes()));
     let workspace = capture::discover(&git, cwd, &tools.folders)?;
-    let which = match side {
-        Side::Base => "base",
-        Side::End => "end",
-    };
     let state = capture::freeze(&git, &workspace, side, cutoff, &tools.limits)?;
     frozen();
-    keep(
-        &git,
-        &workspace,
-        &state,
-        &reference(alone.session_id, which),
-    )
+    let name = reference(session_id, name_of(side));
+    keep(&git, &workspace, &state, &name)
+}
+
+fn name_of(side: Side) -> &'static str {
+    match side {
+        Side::Base => "base",
+        Side::End => "end",
+    }
 }
 
 /// Makes a frozen state a snapshot. A reference that a capture before a crash left behind was
@@ -299,186 +353,4 @@ pub fn root_commits(tools: &Tools, run: &Run) -> Result<Vec<Oid>, CaptureError> 
         return Ok(Vec::new());
     };
     capture::root_commits(&tools.git(&run.git_environment)?, workspace)
-}
-
-/// Stores what the look before the agent found, and marks runs that overlap in the same tree.
-pub fn store_base(
-    ledger: &mut dyn Ledger,
-    id: SessionId,
-    taken: BaseTaken,
-    now: Moment,
-) -> Result<(), LedgerError> {
-    let (mut session, mut run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
-    session.project_id = ledger.project_at(&taken.workspace.common_dir)?;
-    session.project_root = Some(taken.workspace.root.clone());
-    let others = ledger.runs_in(&taken.workspace.root, run.opened_at.at)?;
-    // A session that is delivered late may have ended before another was opened.
-    let until = run.ended_at.unwrap_or(Timestamp::MAX);
-    let mut overlaps = Vec::new();
-    for other in others {
-        let opened = ledger.session(other)?.map(|(_, run)| run.opened_at.at);
-        if other != id && opened.is_some_and(|opened| opened <= until) {
-            overlaps.push(other);
-        }
-    }
-    let fact = Fact::BaseCaptured {
-        tree: taken.snapshot.tree.clone(),
-        uncertain: taken.snapshot.uncertain.len(),
-    };
-    run.workspace = Some(taken.workspace);
-    run.base = Some(taken.snapshot);
-    run.capture.base = CaptureState::Done;
-    run.capture.attempts = 0;
-    run.capture.reason = None;
-    let mut transition = Transition::new(&session, &run, vec![fact], now);
-    transition.overlaps = &overlaps;
-    ledger.advance(&transition)
-}
-
-/// Stores the project of a session whose repository was not known before.
-pub fn store_project(
-    ledger: &mut dyn Ledger,
-    id: SessionId,
-    root_commits: Vec<Oid>,
-    now: Moment,
-) -> Result<(), LedgerError> {
-    let (mut session, run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
-    let Some(workspace) = &run.workspace else {
-        return Ok(());
-    };
-    let sighting = ProjectSighting {
-        fresh_id: ProjectId::new(Uuid::new_v4()),
-        common_dir: workspace.common_dir.clone(),
-        root_commits,
-        at: now.at,
-    };
-    let is_gone = |folder: &RawPath| {
-        // A folder that cannot be looked at is unknown, not gone.
-        Path::new(OsStr::from_bytes(folder.as_bytes()))
-            .try_exists()
-            .is_ok_and(|exists| !exists)
-    };
-    session.project_id = Some(ledger.project(&sighting, &is_gone)?);
-    ledger.advance(&Transition::new(&session, &run, Vec::new(), now))
-}
-
-/// Stores what the look after the agent found, and the processes that outlived it.
-pub fn store_end(
-    ledger: &mut dyn Ledger,
-    id: SessionId,
-    taken: Option<EndTaken>,
-    survivors: Vec<ProcessIdentity>,
-    now: Moment,
-) -> Result<(), LedgerError> {
-    let (session, mut run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
-    let Some(EndTaken {
-        snapshot,
-        difference,
-        ..
-    }) = taken
-    else {
-        run.capture.end = CaptureState::GivenUp;
-        return ledger.advance(&Transition::new(&session, &run, Vec::new(), now));
-    };
-    let changeset_id = difference.as_ref().map(|changeset| changeset.changeset_id);
-    let mut facts = vec![Fact::EndCaptured {
-        tree: snapshot.tree.clone(),
-        changeset_id,
-    }];
-    if !survivors.is_empty() {
-        let pids = survivors.iter().map(|process| process.pid).collect();
-        facts.push(Fact::SurvivorsFound { pids });
-    }
-    run.end = Some(snapshot);
-    run.capture.end = CaptureState::Done;
-    if changeset_id.is_some() {
-        run.capture.patch = CaptureState::Owed;
-    }
-    run.capture.attempts = 0;
-    run.capture.reason = None;
-    run.changeset_id = changeset_id;
-    run.survivors = survivors;
-    let mut transition = Transition::new(&session, &run, facts, now);
-    transition.changeset = difference.as_ref();
-    ledger.advance(&transition)
-}
-
-/// Stores the patch of a run's changeset.
-pub fn store_patch(
-    ledger: &mut dyn Ledger,
-    id: SessionId,
-    patch: Option<&StoredPatch>,
-    now: Moment,
-) -> Result<(), LedgerError> {
-    let (session, mut run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
-    run.capture.patch = CaptureState::Done;
-    let mut transition = Transition::new(&session, &run, Vec::new(), now);
-    transition.patch = run.changeset_id.zip(patch);
-    ledger.advance(&transition)
-}
-
-/// Stores what survivors changed, once they are gone.
-pub fn store_amendment(
-    ledger: &mut dyn Ledger,
-    id: SessionId,
-    taken: Option<EndTaken>,
-    now: Moment,
-) -> Result<(), LedgerError> {
-    let (session, mut run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
-    run.survivors.clear();
-    let (difference, patch) = taken.map_or((None, None), |taken| (taken.difference, taken.patch));
-    let changeset_id = difference.as_ref().map(|changeset| changeset.changeset_id);
-    let fact = Fact::SurvivorsGone { changeset_id };
-    let mut transition = Transition::new(&session, &run, vec![fact], now);
-    transition.changeset = difference.as_ref();
-    transition.patch = changeset_id.zip(patch.as_ref());
-    ledger.advance(&transition)
-}
-
-/// Stores that a capture failed. Returns how long to wait before trying again; `None` when it is
-/// given up.
-pub fn store_failure(
-    ledger: &mut dyn Ledger,
-    id: SessionId,
-    (failure, reason): (Failure, String),
-    now: Moment,
-) -> Result<Option<std::time::Duration>, LedgerError> {
-    let (session, mut run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
-    run.capture.attempts += 1;
-    let delay = retry_delay(run.capture.attempts, failure);
-    let state = if delay.is_some() {
-        CaptureState::Owed
-    } else {
-        CaptureState::GivenUp
-    };
-    if state == CaptureState::GivenUp {
-        run.errors
-            .push(format!("the capture was given up: {reason}"));
-        run.survivors.clear();
-        for part in [
-            &mut run.capture.base,
-            &mut run.capture.end,
-            &mut run.capture.patch,
-        ] {
-            if *part == CaptureState::Owed {
-                *part = CaptureState::GivenUp;
-            }
-        }
-    }
-    let reason = mask(&reason).into_owned();
-    let told_before = run.capture.reason.as_ref() == Some(&reason);
-    run.capture.reason = Some(reason.clone());
-    let fact = Fact::CaptureFailed {
-        attempts: run.capture.attempts,
-        reason,
-        state,
-    };
-    // The same failure again and again is one line of history, not a hundred.
-    let facts = if told_before && state == CaptureState::Owed {
-        Vec::new()
-    } else {
-        vec![fact]
-    };
-    ledger.advance(&Transition::new(&session, &run, facts, now))?;
-    Ok(delay)
 }

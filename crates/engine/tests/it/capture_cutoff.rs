@@ -1,31 +1,9 @@
 //! What changes while a snapshot is being taken.
 
-use std::fs;
-use std::time::{Duration, Instant};
-
 use amps_core::capture::Side;
-use amps_core::time::Moment;
 use amps_engine::capture::Cutoff;
 
-use super::capture_repo::{Repo, listed, now, path};
-
-/// Waits until the clock by which the kernel dates changes, less the slack, has passed `moment`.
-fn let_pass(repo: &Repo, moment: Moment) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let probe = repo.home().join("probe");
-    loop {
-        fs::write(&probe, "x").unwrap();
-        let changed = fs::metadata(&probe).unwrap().modified().unwrap();
-        let passed = changed
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap()
-            .as_millis();
-        if i128::try_from(passed).unwrap() > i128::from(moment.at.as_millisecond()) + 30 {
-            return;
-        }
-        assert!(Instant::now() < deadline, "the clock stands still");
-    }
-}
+use super::capture_repo::{Repo, let_pass, listed, now, path};
 
 fn passed_now(repo: &Repo) -> Cutoff {
     let_pass(repo, now());

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use amps_core::capture::{CaptureLimits, Side};
 use amps_core::changeset::Changeset;
@@ -35,6 +36,24 @@ pub(crate) fn now() -> Moment {
 
 pub(crate) fn path(bytes: impl AsRef<[u8]>) -> RawPath {
     RawPath::new(bytes.as_ref())
+}
+
+/// Waits until the clock by which the kernel dates changes, less the slack, has passed `moment`.
+pub(crate) fn let_pass(repo: &Repo, moment: Moment) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let probe = repo.home().join("probe");
+    loop {
+        fs::write(&probe, "x").unwrap();
+        let changed = fs::metadata(&probe).unwrap().modified().unwrap();
+        let passed = changed
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_millis();
+        if i128::try_from(passed).unwrap() > i128::from(moment.at.as_millisecond()) + 30 {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the clock stands still");
+    }
 }
 
 impl Repo {

@@ -11,6 +11,7 @@
 mod capture_cutoff;
 mod capture_kinds;
 mod capture_left_out;
+mod capture_memory;
 mod capture_oracle;
 mod capture_repo;
 mod capture_repositories;
