@@ -29,7 +29,8 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What is noted of a session when it is launched.
+// What is noted of a session when it is launched. Where this is flattened into a command, a
+// documentation comment would take the place of the command's own.
 #[derive(Debug, Default, Args)]
 pub(crate) struct LaunchOptions {
     /// Call the session this
@@ -47,6 +48,8 @@ pub(crate) struct LaunchOptions {
 }
 
 #[derive(Debug, Subcommand)]
+// A launch waits for the command line to be read: what it does not ask for is left unbuilt.
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Run a command under a session, whatever its name
     Run(RunArgs),
@@ -97,6 +100,7 @@ pub(crate) struct RunArgs {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum SessionCommand {
     /// Open a session that lasts until `session end` or until this shell ends
     Start(SessionStartArgs),
@@ -270,6 +274,7 @@ pub(crate) struct NoteArgs {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum DaemonCommand {
     /// Start the daemon unless it is running
     Start,
