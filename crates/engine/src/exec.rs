@@ -192,6 +192,9 @@ pub fn start_and_leave(program: &Path, arguments: &[&str]) -> Result<u32, ExecEr
     };
     // Fails only for the leader of a process group, which the new process then leaves by itself.
     rustix::process::setsid().ok();
+    // A shell may hand down descriptors of its own, such as a lock: they are for the agent. What
+    // the new process kept of them would stay open long after everybody else has let go.
+    close_fds::set_fds_cloexec(3, &[]);
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the room that starts programs"

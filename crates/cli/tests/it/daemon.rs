@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 
 use amps_testkit::{Home, PATIENCE, process, wait};
 
-use crate::record::{changes, home, ids, newest};
+use crate::record::{AMPS, changes, home, ids, newest};
 
 #[test]
 fn it_starts_on_demand_tells_of_itself_and_stops() {
@@ -68,6 +68,23 @@ fn a_socket_left_by_a_dead_daemon_is_no_obstacle() {
         .run()
         .ok();
     assert_eq!(newest(&home)["status"], "completed");
+}
+
+#[test]
+fn what_a_shell_hands_down_is_for_the_agent_and_not_for_the_daemon() {
+    let home = home();
+    let folder = home.folder("plain");
+    let script = r#"exec 9> held; flock 9; "$AMPS" run -- sh -c 'echo agent >&9'"#;
+    home.command("sh", ["-c", script])
+        .env("AMPS", AMPS)
+        .cwd(&folder)
+        .run()
+        .ok();
+    assert!(home.daemon().is_alive());
+    let held = std::fs::read_to_string(folder.join("held")).unwrap();
+    assert_eq!(held, "agent\n");
+    let free = home.command("flock", ["--nonblock", "held", "true"]);
+    free.cwd(&folder).run().ok();
 }
 
 /// Listens in the daemon's place and greets as another version. It ends when told to stop.
