@@ -126,3 +126,29 @@ fn a_home_that_can_only_be_read_answers_and_the_agent_runs() {
     );
     assert_eq!(last_json(&output)["status"], "completed");
 }
+
+#[test]
+fn a_home_that_can_only_be_read_answers_what_a_killed_daemon_left_in_its_log() {
+    let home = home();
+    let repo = home.repo("work");
+    let output = with_mounts(
+        &home,
+        &repo,
+        r#"
+        "$AMPS" run --name before -- true
+        "$AMPS" show > /dev/null
+        daemon=$(cat "$CONFIG/ampd.pid")
+        kill -9 "$daemon"
+        while kill -0 "$daemon" 2> /dev/null; do :; done
+        rm "$CONFIG/sessions.db-shm"
+        mount --bind "$CONFIG" "$CONFIG"
+        mount -o remount,ro,bind "$CONFIG"
+        "$AMPS" show before --json
+        umount "$CONFIG"
+        "#,
+    )
+    .ok();
+    assert_eq!(last_json(&output)["status"], "completed");
+    let left = std::fs::read_dir(home.path("tmp")).unwrap();
+    assert_eq!(left.count(), 0, "the copy is gone");
+}
