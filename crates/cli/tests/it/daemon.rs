@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixListener;
 
-use amps_testkit::{Home, PATIENCE, process, wait};
+use amps_testkit::{Home, PATIENCE, Signal, process, wait};
 
 use crate::record::{AMPS, changes, home, ids, newest};
 
@@ -242,6 +242,22 @@ fn a_home_deeper_than_a_socket_path_may_be_works() {
         (record["status"] == "completed").then_some(())
     });
     home.amps(["daemon", "stop"]).run().ok();
+}
+
+#[test]
+fn a_daemon_whose_home_was_moved_away_leaves_the_next_one_alone() {
+    let home = home();
+    home.amps(["daemon", "start"]).run().ok();
+    let first = home.daemon().wait_alive(PATIENCE);
+    std::fs::rename(home.config_dir(), home.path("moved")).unwrap();
+    home.amps(["daemon", "start"]).run().ok();
+    let second = home.daemon().wait_alive(PATIENCE);
+    assert_ne!(first, second);
+    process::send(first, Signal::TERM);
+    process::wait_gone(first, PATIENCE);
+    assert_eq!(home.daemon().pid(), Some(second));
+    let status = home.amps(["daemon", "status", "--json"]).run().ok().json();
+    assert_eq!(status["daemon"]["pid"], second);
 }
 
 #[test]
