@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 use amps_testkit::{Home, PATIENCE, Signal, process, wait};
 
@@ -262,20 +263,51 @@ fn a_daemon_whose_home_was_moved_away_leaves_the_next_one_alone() {
 
 #[test]
 fn the_unit_for_the_service_manager_starts_this_home() {
-    let home = home();
+    let mut home = home();
+    // What means something in a unit stands in both paths.
+    let folder = home.folder("a $HOME ${c} %h");
+    let program = folder.join("amps");
+    home.command("cp", [Path::new(AMPS), &program]).run().ok();
+    home.use_amps(&program);
+    home.set_env("AMPSM_CONFIG_DIR", folder.join(r#""b" \n"#));
     let unit = home
         .amps(["daemon", "install", "--print"])
         .run()
         .ok()
         .stdout_text();
-    assert!(
-        unit.contains("daemon run") && unit.contains("AMPSM_CONFIG_DIR="),
-        "{unit}"
-    );
+    let escaped = home.home_dir().display().to_string() + "/a $HOME ${c} %%h";
+    let program = format!("\nExecStart=:\"{escaped}/amps\" daemon run\n");
+    let variable = format!(r#"Environment="AMPSM_CONFIG_DIR={escaped}/\"b\" \\n""#);
+    assert!(unit.contains(&(program + &variable + "\n")), "{unit}");
     home.amps(["daemon", "install"]).run().ok();
+    let written = home.home_dir().join(".config/systemd/user/ampd.service");
+    assert_eq!(std::fs::read_to_string(written).unwrap(), unit);
+    home.set_env("AMPSM_CONFIG_DIR", folder.join("b\nc"));
+    let refused = home.amps(["daemon", "install"]).run().code(2);
     assert!(
-        home.home_dir()
-            .join(".config/systemd/user/ampd.service")
-            .exists()
+        refused.stderr_text().contains("error[E023]"),
+        "{}",
+        refused.text()
     );
+}
+
+#[test]
+fn a_unit_that_a_person_has_edited_is_kept() {
+    let home = home();
+    home.amps(["daemon", "install"]).run().ok();
+    home.amps(["daemon", "install"]).run().ok();
+    let path = home.home_dir().join(".config/systemd/user/ampd.service");
+    let unit = std::fs::read_to_string(&path).unwrap();
+    let edited = unit.clone() + "# Nice=10\n";
+    let mut file = std::fs::File::create(&path).unwrap();
+    file.write_all(edited.as_bytes()).unwrap();
+    let refused = home.amps(["daemon", "install"]).run().code(12);
+    assert!(
+        refused.stderr_text().contains("error[E020]"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), edited);
+    home.amps(["daemon", "install", "--force"]).run().ok();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), unit);
 }
