@@ -72,7 +72,7 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
     let home = settings.home.clone();
     home.create()?;
     let mut lock = Lock::try_take(&home.daemon_lock())?.ok_or(DaemonError::AlreadyRunning)?;
-    log::start(settings.log_level.as_deref());
+    log::start(settings.log_level.as_deref(), home.log());
     let pid = std::process::id();
     drop(lock.write_pid(pid));
     files::replace(&home.daemon_pid(), format!("{pid}\n").as_bytes(), 0o600)?;

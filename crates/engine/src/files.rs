@@ -65,6 +65,15 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> 
     write().map_err(|source| FileError::new("write", path, source))
 }
 
+/// Opens a private file to be appended to, and makes it when it is missing.
+pub fn open_to_append(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+}
+
 /// Appends one line to a private file and brings it to the disk. A torn line before it, as a full
 /// disk leaves one, does not run into it.
 pub fn append_line(path: &Path, line: &str) -> Result<(), FileError> {
@@ -185,7 +194,8 @@ pub fn remove_free_lock(path: &Path) -> bool {
     flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && remove(path).is_ok()
 }
 
-fn is_at(file: &File, path: &Path) -> bool {
+/// Returns whether an open file is the one that lies at the path.
+pub fn is_at(file: &File, path: &Path) -> bool {
     let same = |here: fs::Metadata, there: fs::Metadata| {
         (here.dev(), here.ino()) == (there.dev(), there.ino())
     };

@@ -262,6 +262,21 @@ fn a_daemon_whose_home_was_moved_away_leaves_the_next_one_alone() {
 }
 
 #[test]
+fn a_log_that_has_grown_is_moved_aside_while_the_daemon_runs() {
+    let home = home();
+    home.amps(["daemon", "start"]).run().ok();
+    let log = home.config_dir().join("ampd.log");
+    let lines = "a line that was logged long ago\n".repeat(160 * 1024);
+    let mut file = std::fs::File::options().append(true).open(&log).unwrap();
+    file.write_all(lines.as_bytes()).unwrap();
+    home.amps(["daemon", "stop"]).run().ok();
+    let old = std::fs::read_to_string(log.with_extension("log.old")).unwrap();
+    assert!(old.contains("serving") && old.ends_with("long ago\n"));
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(log.contains("stopping") && log.len() < 1_000, "{log}");
+}
+
+#[test]
 fn the_unit_for_the_service_manager_starts_this_home() {
     let mut home = home();
     // What means something in a unit stands in both paths.
