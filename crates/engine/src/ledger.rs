@@ -3,6 +3,7 @@
 
 mod conformance;
 pub mod damage;
+mod failing;
 mod page;
 mod rows;
 mod schema;
