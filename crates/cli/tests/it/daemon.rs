@@ -124,6 +124,21 @@ fn a_daemon_of_another_version_makes_room() {
 }
 
 #[test]
+fn a_daemon_of_another_version_is_not_asked_how_it_is() {
+    let home = home();
+    let foreign = foreign_daemon(&home);
+    let refused = home.amps(["daemon", "status"]).run().code(75);
+    let said = refused.stderr_text();
+    assert!(
+        said.contains("error[E017]") && said.contains("9.9.9"),
+        "{said}"
+    );
+    home.amps(["daemon", "restart"]).run().ok();
+    foreign.join().unwrap();
+    home.amps(["daemon", "status"]).run().ok();
+}
+
+#[test]
 fn without_a_daemon_the_agent_runs_and_is_recorded_later() {
     let home = home();
     let repo = home.repo("work");

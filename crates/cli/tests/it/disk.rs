@@ -57,6 +57,34 @@ fn a_full_disk_does_not_keep_the_agent_from_running() {
 }
 
 #[test]
+fn a_full_disk_is_told_by_its_name_and_passes() {
+    let home = home();
+    let repo = home.repo("work");
+    let output = with_mounts(
+        &home,
+        &repo,
+        r#"
+        mkdir -p "$CONFIG"
+        mount -t tmpfs -o size=600k tmpfs "$CONFIG"
+        "$AMPS" run -- true
+        "$AMPS" show > /dev/null
+        dd if=/dev/zero of="$CONFIG/fill" bs=1k count=10000 2> /dev/null
+        "$AMPS" note @ 'while the disk is full'
+        echo "code $?"
+        rm "$CONFIG/fill"
+        "$AMPS" note @ 'when there is space'
+        "$AMPS" log
+        "#,
+    )
+    .ok();
+    let (said, refused) = (output.stdout_text(), output.stderr_text());
+    assert!(refused.contains("error[E015]"), "{}", output.text());
+    assert!(said.starts_with("code 1\n"), "{said}");
+    assert!(said.contains("when there is space"), "{said}");
+    assert!(!said.contains("while the disk is full"), "{said}");
+}
+
+#[test]
 fn a_capture_on_a_full_disk_stays_owed_and_is_done_when_there_is_space() {
     let home = home();
     let repo = home.repo("work");
