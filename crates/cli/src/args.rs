@@ -297,11 +297,14 @@ pub(crate) struct DaemonRunArgs {
     pub(crate) detached: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct DaemonInstallArgs {
     /// Only print what would be written
     #[arg(long)]
     pub(crate) print: bool,
+    /// Overwrite a unit that has been edited
+    #[arg(long, conflicts_with = "print")]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use amps_engine::capture::Memory;
 use amps_engine::clock::Clock;
 use amps_engine::config::Config;
-use amps_engine::files::{self, FileError, Lock};
+use amps_engine::files::{self, FileError, Lock, OwnFile};
 use amps_engine::git::Environment;
 use amps_engine::home::Home;
 use amps_engine::ledger::LedgerError;
@@ -74,10 +74,11 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
     let home = settings.home.clone();
     home.create()?;
     let mut lock = Lock::try_take(&home.daemon_lock())?.ok_or(DaemonError::AlreadyRunning)?;
-    log::start(settings.log_level.as_deref());
+    log::start(settings.log_level.as_deref(), home.log());
     let pid = std::process::id();
     drop(lock.write_pid(pid));
     files::replace(&home.daemon_pid(), format!("{pid}\n").as_bytes(), 0o600)?;
+    let _pid_file = OwnFile::at(&home.daemon_pid())?;
     raise_file_limit();
     amps_engine::testing::point("daemon-locked");
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -89,8 +90,6 @@ pub fn run(settings: Settings) -> Result<(), DaemonError> {
     let outcome = runtime.block_on(serve(settings));
     // A capture that is still under way is owed to the next daemon.
     runtime.shutdown_background();
-    drop(files::remove(&home.socket()));
-    drop(files::remove(&home.daemon_pid()));
     outcome
 }
 
@@ -120,6 +119,7 @@ async fn serve(settings: Settings) -> Result<(), DaemonError> {
         source,
     };
     let listener = socket::bind(&path).map_err(failed)?;
+    let _socket_file = OwnFile::at(&path)?;
     listener.set_nonblocking(true).map_err(failed)?;
     let listener = UnixListener::from_std(listener).map_err(failed)?;
     let warnings = damage.iter().map(ToString::to_string).collect::<Vec<_>>();

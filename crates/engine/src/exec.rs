@@ -1,14 +1,15 @@
 //! Child processes that are not git: the agent in the foreground, the daemon in the background.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::io::Errno;
+
+use crate::files;
 
 /// A program could not be found or started.
 #[derive(Debug, thiserror::Error)]
@@ -159,12 +160,7 @@ pub fn start_detached(
         path: program.to_owned(),
         source,
     };
-    let log = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(log);
-    let log = log.map_or_else(|_| Stdio::null(), Stdio::from);
+    let log = files::open_to_append(log).map_or_else(|_| Stdio::null(), Stdio::from);
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the room that starts programs"
@@ -192,6 +188,9 @@ pub fn start_and_leave(program: &Path, arguments: &[&str]) -> Result<u32, ExecEr
     };
     // Fails only for the leader of a process group, which the new process then leaves by itself.
     rustix::process::setsid().ok();
+    // A shell may hand down descriptors of its own, such as a lock: they are for the agent. What
+    // the new process kept of them would stay open long after everybody else has let go.
+    close_fds::set_fds_cloexec(3, &[]);
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the room that starts programs"
@@ -206,13 +205,14 @@ pub fn start_and_leave(program: &Path, arguments: &[&str]) -> Result<u32, ExecEr
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
 
     fn program(folder: &Path, name: &str, mode: u32) -> PathBuf {
         let path = folder.join(name);
-        crate::files::replace(&path, b"#!/bin/sh\nexit 7\n", mode).unwrap();
+        files::replace(&path, b"#!/bin/sh\nexit 7\n", mode).unwrap();
         path
     }
 
@@ -254,7 +254,7 @@ mod tests {
     fn a_script_without_an_interpreter_line_runs_as_in_a_shell() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("script");
-        crate::files::replace(&path, b"exit 9\n", 0o755).unwrap();
+        files::replace(&path, b"exit 9\n", 0o755).unwrap();
         let foreground = Foreground {
             program: path,
             name: OsString::from("script"),

@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 
 /// A file or folder could not be used.
@@ -65,6 +65,15 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> 
     write().map_err(|source| FileError::new("write", path, source))
 }
 
+/// Opens a private file to be appended to, and makes it when it is missing.
+pub fn open_to_append(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+}
+
 /// Appends one line to a private file and brings it to the disk. A torn line before it, as a full
 /// disk leaves one, does not run into it.
 pub fn append_line(path: &Path, line: &str) -> Result<(), FileError> {
@@ -89,6 +98,37 @@ pub fn append_line(path: &Path, line: &str) -> Result<(), FileError> {
         file.sync_data()
     };
     write().map_err(|source| FileError::new("write", path, source))
+}
+
+/// A file that this process made, told from any other that lies at its path later: a person may
+/// move a whole folder away and have another made in its place. It is removed when this is
+/// dropped, unless another has taken its place.
+#[derive(Debug)]
+pub struct OwnFile {
+    path: PathBuf,
+    /// A mere handle, which a socket allows too. Held, its number is not given to another file.
+    handle: File,
+}
+
+impl OwnFile {
+    /// Takes what lies at the path for this process's own.
+    pub fn at(path: &Path) -> Result<Self, FileError> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let handle = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|errno| FileError::new("open", path, errno.into()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            handle: File::from(handle),
+        })
+    }
+}
+
+impl Drop for OwnFile {
+    fn drop(&mut self) {
+        if is_at(&self.handle, &self.path) {
+            drop(remove(&self.path));
+        }
+    }
 }
 
 /// Removes a file; one that is gone already is as good.
@@ -154,7 +194,8 @@ pub fn remove_free_lock(path: &Path) -> bool {
     flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && remove(path).is_ok()
 }
 
-fn is_at(file: &File, path: &Path) -> bool {
+/// Returns whether an open file is the one that lies at the path.
+pub fn is_at(file: &File, path: &Path) -> bool {
     let same = |here: fs::Metadata, there: fs::Metadata| {
         (here.dev(), here.ino()) == (there.dev(), there.ino())
     };

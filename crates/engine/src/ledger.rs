@@ -3,6 +3,7 @@
 
 mod conformance;
 pub mod damage;
+mod failing;
 pub mod log;
 mod page;
 mod rows;

@@ -1,5 +1,7 @@
 //! `amps daemon`: the one process that keeps the store of a home.
 
+mod install;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use amps_proto::request::Request;
 use amps_proto::response::{DaemonView, Response};
 use serde_json::json;
 
-use crate::args::{DaemonCommand, DaemonInstallArgs, DaemonRunArgs, JsonArgs};
+use crate::args::{DaemonCommand, DaemonRunArgs, JsonArgs};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::{Outcome, connect, env, output};
@@ -32,7 +34,7 @@ pub(crate) fn run(context: &Context, command: &DaemonCommand) -> Outcome {
         }
         DaemonCommand::Status(args) => status(context, *args),
         DaemonCommand::Run(args) => serve(context, args),
-        DaemonCommand::Install(args) => install(context, args),
+        DaemonCommand::Install(args) => install::run(context, *args),
     }
 }
 
@@ -160,56 +162,4 @@ fn failure(error: &DaemonError) -> Failure {
         ),
     };
     Fault::of(code, error).hint(hint).into()
-}
-
-fn install(context: &Context, args: &DaemonInstallArgs) -> Outcome {
-    let unit = unit(context)?;
-    let Some(folder) = context
-        .environment
-        .xdg_config_home()
-        .or_else(|| {
-            context
-                .environment
-                .user_home()
-                .map(|home| home.join(".config"))
-        })
-        .map(|folder| folder.join("systemd/user"))
-    else {
-        return Err(Fault::new(ErrorCode::HomeNotWritable, "there is no home folder").into());
-    };
-    if args.print {
-        output::print(&unit)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let path = folder.join("ampd.service");
-    let failed = |error| Failure::of(ErrorCode::FileFailed, &error);
-    files::create_private_folder(&folder).map_err(failed)?;
-    files::replace(&path, unit.as_bytes(), 0o644).map_err(failed)?;
-    output::say(&format!(
-        "written: {}\nenable it with: systemctl --user enable --now ampd.service",
-        path.display()
-    ));
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Returns the unit of systemd's user manager, systemd.service(5). The daemon has a place of its
-/// own there, so ending a login does not end it.
-fn unit(context: &Context) -> Result<String, Failure> {
-    let home = context.home()?;
-    Ok(format!(
-        "[Unit]\nDescription=amps: the record of coding agents\n\n\
-         [Service]\nExecStart={} daemon run\nEnvironment={}\nRestart=on-failure\nKillMode=process\n\n\
-         [Install]\nWantedBy=default.target\n",
-        quoted(&env::own_program().to_string_lossy()),
-        quoted(&format!("{}={}", env::CONFIG_DIR, home.folder().display())),
-    ))
-}
-
-/// Quotes a word of a unit file: a percent sign begins a specifier, systemd.unit(5).
-fn quoted(word: &str) -> String {
-    let escaped = word
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('%', "%%");
-    format!("\"{escaped}\"")
 }

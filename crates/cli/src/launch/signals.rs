@@ -2,7 +2,8 @@
 //!
 //! Handlers, unlike ignoring, are not inherited across exec, so the agent starts with the fates
 //! that a shell would give it. A signal that was ignored from the start, as under `nohup`, is left
-//! alone for the agent to inherit.
+//! alone for the agent to inherit. `SIGPIPE` alone is lost: the runtime ignores it before `main` and
+//! gives its default to every child, and neither can be changed without unsafe.
 
 use std::fs;
 use std::io;

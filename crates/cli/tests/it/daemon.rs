@@ -2,10 +2,11 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 
-use amps_testkit::{Home, PATIENCE, process, wait};
+use amps_testkit::{Home, PATIENCE, Signal, process, wait};
 
-use crate::record::{changes, home, ids, newest};
+use crate::record::{AMPS, changes, home, ids, newest};
 
 #[test]
 fn it_starts_on_demand_tells_of_itself_and_stops() {
@@ -70,6 +71,23 @@ fn a_socket_left_by_a_dead_daemon_is_no_obstacle() {
     assert_eq!(newest(&home)["status"], "completed");
 }
 
+#[test]
+fn what_a_shell_hands_down_is_for_the_agent_and_not_for_the_daemon() {
+    let home = home();
+    let folder = home.folder("plain");
+    let script = r#"exec 9> held; flock 9; "$AMPS" run -- sh -c 'echo agent >&9'"#;
+    home.command("sh", ["-c", script])
+        .env("AMPS", AMPS)
+        .cwd(&folder)
+        .run()
+        .ok();
+    assert!(home.daemon().is_alive());
+    let held = std::fs::read_to_string(folder.join("held")).unwrap();
+    assert_eq!(held, "agent\n");
+    let free = home.command("flock", ["--nonblock", "held", "true"]);
+    free.cwd(&folder).run().ok();
+}
+
 /// Listens in the daemon's place and greets as another version. It ends when told to stop.
 fn foreign_daemon(home: &Home) -> std::thread::JoinHandle<()> {
     let folder = home.config_dir();
@@ -103,6 +121,21 @@ fn a_daemon_of_another_version_makes_room() {
     assert_eq!(run.stderr_text(), "");
     foreign.join().unwrap();
     assert_eq!(changes(&newest(&home)), ["A made"]);
+}
+
+#[test]
+fn a_daemon_of_another_version_is_not_asked_how_it_is() {
+    let home = home();
+    let foreign = foreign_daemon(&home);
+    let refused = home.amps(["daemon", "status"]).run().code(75);
+    let said = refused.stderr_text();
+    assert!(
+        said.contains("error[E017]") && said.contains("9.9.9"),
+        "{said}"
+    );
+    home.amps(["daemon", "restart"]).run().ok();
+    foreign.join().unwrap();
+    home.amps(["daemon", "status"]).run().ok();
 }
 
 #[test]
@@ -228,21 +261,83 @@ fn a_home_deeper_than_a_socket_path_may_be_works() {
 }
 
 #[test]
-fn the_unit_for_the_service_manager_starts_this_home() {
+fn a_daemon_whose_home_was_moved_away_leaves_the_next_one_alone() {
     let home = home();
+    home.amps(["daemon", "start"]).run().ok();
+    let first = home.daemon().wait_alive(PATIENCE);
+    std::fs::rename(home.config_dir(), home.path("moved")).unwrap();
+    home.amps(["daemon", "start"]).run().ok();
+    let second = home.daemon().wait_alive(PATIENCE);
+    assert_ne!(first, second);
+    process::send(first, Signal::TERM);
+    process::wait_gone(first, PATIENCE);
+    assert_eq!(home.daemon().pid(), Some(second));
+    let status = home.amps(["daemon", "status", "--json"]).run().ok().json();
+    assert_eq!(status["daemon"]["pid"], second);
+}
+
+#[test]
+fn a_log_that_has_grown_is_moved_aside_while_the_daemon_runs() {
+    let home = home();
+    home.amps(["daemon", "start"]).run().ok();
+    let log = home.config_dir().join("ampd.log");
+    let lines = "a line that was logged long ago\n".repeat(160 * 1024);
+    let mut file = std::fs::File::options().append(true).open(&log).unwrap();
+    file.write_all(lines.as_bytes()).unwrap();
+    home.amps(["daemon", "stop"]).run().ok();
+    let old = std::fs::read_to_string(log.with_extension("log.old")).unwrap();
+    assert!(old.contains("serving") && old.ends_with("long ago\n"));
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(log.contains("stopping") && log.len() < 1_000, "{log}");
+}
+
+#[test]
+fn the_unit_for_the_service_manager_starts_this_home() {
+    let mut home = home();
+    // What means something in a unit stands in both paths.
+    let folder = home.folder("a $HOME ${c} %h");
+    let program = folder.join("amps");
+    home.command("cp", [Path::new(AMPS), &program]).run().ok();
+    home.use_amps(&program);
+    home.set_env("AMPSM_CONFIG_DIR", folder.join(r#""b" \n"#));
     let unit = home
         .amps(["daemon", "install", "--print"])
         .run()
         .ok()
         .stdout_text();
-    assert!(
-        unit.contains("daemon run") && unit.contains("AMPSM_CONFIG_DIR="),
-        "{unit}"
-    );
+    let escaped = home.home_dir().display().to_string() + "/a $HOME ${c} %%h";
+    let program = format!("\nExecStart=:\"{escaped}/amps\" daemon run\n");
+    let variable = format!(r#"Environment="AMPSM_CONFIG_DIR={escaped}/\"b\" \\n""#);
+    assert!(unit.contains(&(program + &variable + "\n")), "{unit}");
     home.amps(["daemon", "install"]).run().ok();
+    let written = home.home_dir().join(".config/systemd/user/ampd.service");
+    assert_eq!(std::fs::read_to_string(written).unwrap(), unit);
+    home.set_env("AMPSM_CONFIG_DIR", folder.join("b\nc"));
+    let refused = home.amps(["daemon", "install"]).run().code(2);
     assert!(
-        home.home_dir()
-            .join(".config/systemd/user/ampd.service")
-            .exists()
+        refused.stderr_text().contains("error[E023]"),
+        "{}",
+        refused.text()
     );
+}
+
+#[test]
+fn a_unit_that_a_person_has_edited_is_kept() {
+    let home = home();
+    home.amps(["daemon", "install"]).run().ok();
+    home.amps(["daemon", "install"]).run().ok();
+    let path = home.home_dir().join(".config/systemd/user/ampd.service");
+    let unit = std::fs::read_to_string(&path).unwrap();
+    let edited = unit.clone() + "# Nice=10\n";
+    let mut file = std::fs::File::create(&path).unwrap();
+    file.write_all(edited.as_bytes()).unwrap();
+    let refused = home.amps(["daemon", "install"]).run().code(12);
+    assert!(
+        refused.stderr_text().contains("error[E020]"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), edited);
+    home.amps(["daemon", "install", "--force"]).run().ok();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), unit);
 }

@@ -57,6 +57,34 @@ fn a_full_disk_does_not_keep_the_agent_from_running() {
 }
 
 #[test]
+fn a_full_disk_is_told_by_its_name_and_passes() {
+    let home = home();
+    let repo = home.repo("work");
+    let output = with_mounts(
+        &home,
+        &repo,
+        r#"
+        mkdir -p "$CONFIG"
+        mount -t tmpfs -o size=600k tmpfs "$CONFIG"
+        "$AMPS" run -- true
+        "$AMPS" show > /dev/null
+        dd if=/dev/zero of="$CONFIG/fill" bs=1k count=10000 2> /dev/null
+        "$AMPS" note @ 'while the disk is full'
+        echo "code $?"
+        rm "$CONFIG/fill"
+        "$AMPS" note @ 'when there is space'
+        "$AMPS" log
+        "#,
+    )
+    .ok();
+    let (said, refused) = (output.stdout_text(), output.stderr_text());
+    assert!(refused.contains("error[E015]"), "{}", output.text());
+    assert!(said.starts_with("code 1\n"), "{said}");
+    assert!(said.contains("when there is space"), "{said}");
+    assert!(!said.contains("while the disk is full"), "{said}");
+}
+
+#[test]
 fn a_capture_on_a_full_disk_stays_owed_and_is_done_when_there_is_space() {
     let home = home();
     let repo = home.repo("work");
@@ -125,4 +153,30 @@ fn a_home_that_can_only_be_read_answers_and_the_agent_runs() {
         output.text()
     );
     assert_eq!(last_json(&output)["status"], "completed");
+}
+
+#[test]
+fn a_home_that_can_only_be_read_answers_what_a_killed_daemon_left_in_its_log() {
+    let home = home();
+    let repo = home.repo("work");
+    let output = with_mounts(
+        &home,
+        &repo,
+        r#"
+        "$AMPS" run --name before -- true
+        "$AMPS" show > /dev/null
+        daemon=$(cat "$CONFIG/ampd.pid")
+        kill -9 "$daemon"
+        while kill -0 "$daemon" 2> /dev/null; do :; done
+        rm "$CONFIG/sessions.db-shm"
+        mount --bind "$CONFIG" "$CONFIG"
+        mount -o remount,ro,bind "$CONFIG"
+        "$AMPS" show before --json
+        umount "$CONFIG"
+        "#,
+    )
+    .ok();
+    assert_eq!(last_json(&output)["status"], "completed");
+    let left = std::fs::read_dir(home.path("tmp")).unwrap();
+    assert_eq!(left.count(), 0, "the copy is gone");
 }

@@ -1,9 +1,11 @@
 //! How a session is known to have ended: every kind of evidence, with the real kernel.
 
-use amps_testkit::{Home, PATIENCE, Running, Signal, process, wait};
+use std::fs;
+
+use amps_testkit::{Cmd, Home, PATIENCE, Running, Signal, process, wait};
 use serde_json::Value;
 
-use crate::record::{changes, home, is_final, newest, settled};
+use crate::record::{AMPS, changes, home, is_final, newest, settled};
 
 /// An agent that has written one file and waits until it may write the next.
 const PATIENT: [&str; 5] = [
@@ -27,9 +29,14 @@ fn scene() -> Scene {
 
 /// Starts the patient agent and waits until it has written its first file.
 fn scene_in(home: Home) -> Scene {
+    let command = home.amps(["agent"]);
+    scene_of(home, command)
+}
+
+fn scene_of(home: Home, command: Cmd) -> Scene {
     let repo = home.repo("work");
     home.install_agent("agent", &PATIENT);
-    let run = home.amps(["agent"]).cwd(repo.path()).start();
+    let run = command.cwd(repo.path()).start();
     wait::for_file(&repo.file("ready"), PATIENCE);
     let agent = wait::until("the agent as a child", PATIENCE, || {
         process::children(run.pid()).first().map(|child| child.pid)
@@ -231,10 +238,80 @@ fn tools_that_outlive_their_agent_are_found_and_amended() {
     assert!(files.iter().any(|file| file["path"] == "tool.txt"));
 }
 
+/// A launcher in a pid namespace of its own, under a daemon that cannot look at it there.
+struct Elsewhere {
+    scene: Scene,
+    launcher: i32,
+}
+
+fn elsewhere(home: Home, ttl: &str) -> Elsewhere {
+    home.amps(["daemon", "start"]).run().ok();
+    // The shell is the first process there: it outlives the launcher.
+    let inside = [r#""$AMPS" agent; exit $?"#];
+    let words = ["--map-root-user", "--pid", "--fork", "--mount-proc"];
+    let command = home.command("unshare", words).args(["sh", "-c"]);
+    let command = command.args(inside).env("AMPS", AMPS);
+    let scene = scene_of(home, command.env("AMPSM_LEASE_TTL", ttl));
+    let command = format!("{AMPS} agent");
+    let launcher = wait::until("the launcher", PATIENCE, || {
+        let mut processes = scene.home.processes().into_iter();
+        processes.find(|stat| process::command_line(stat.pid) == command)
+    });
+    Elsewhere {
+        scene,
+        launcher: launcher.pid,
+    }
+}
+
+/// Takes from everybody what tells whether a launcher holds its lock.
+fn remove_lease_locks(home: &Home) {
+    let folder = home.config_dir().join("leases");
+    let mut removed = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+        removed += 1;
+    }
+    assert_eq!(removed, 1);
+}
+
+#[test]
+fn an_owner_in_another_namespace_lives_as_long_as_its_lock_is_held() {
+    let Elsewhere { scene, launcher } = elsewhere(home(), "1s");
+    process::send(launcher, Signal::STOP);
+    process::wait_stopped(launcher, PATIENCE);
+    let started = std::time::Instant::now();
+    wait::until("twice the ttl", PATIENCE, || {
+        (started.elapsed().as_secs() >= 2).then_some(())
+    });
+    let show = scene.home.amps(["show", "--no-wait", "--json"]);
+    assert_eq!(show.run().ok().json()["status"], "active");
+    process::send(launcher, Signal::KILL);
+    let record = newest(&scene.home);
+    assert_eq!(record["status"], "disconnected");
+    assert_eq!(record["status_reason"], "owner-vanished");
+    assert_eq!(record["evidence"]["kind"], "lock_released");
+    assert_eq!(changes(&record), ["A made.txt", "A ready"]);
+}
+
+#[test]
+fn where_not_even_the_lock_tells_the_ttl_decides() {
+    let Elsewhere { scene, launcher } = elsewhere(home(), "1s");
+    remove_lease_locks(&scene.home);
+    let started = std::time::Instant::now();
+    wait::until("twice the ttl", PATIENCE, || {
+        (started.elapsed().as_secs() >= 2).then_some(())
+    });
+    let show = scene.home.amps(["show", "--no-wait", "--json"]);
+    assert_eq!(show.run().ok().json()["status"], "active", "it gives beats");
+    process::send(launcher, Signal::KILL);
+    let record = newest(&scene.home);
+    assert_eq!(record["status"], "disconnected");
+    assert_eq!(record["status_reason"], "lease-expired");
+    assert_eq!(record["evidence"]["kind"], "lease_expired");
+}
+
 #[cfg(feature = "testing")]
 mod with_set_clocks {
-    use std::fs;
-
     use super::*;
 
     fn set(home: &Home, offsets: &str) {
@@ -288,6 +365,25 @@ mod with_set_clocks {
         repo.write("go", "");
         run.wait(PATIENCE).ok();
         assert_eq!(newest(&home)["status"], "completed");
+    }
+
+    #[test]
+    fn a_lease_that_needs_beats_has_one_fresh_ttl_after_a_sleep() {
+        let mut home = home();
+        let clock = home.path("clock");
+        home.set_env("AMPSM_TEST_CLOCK", &clock);
+        let Elsewhere { scene, launcher } = elsewhere(home, "5s");
+        remove_lease_locks(&scene.home);
+        process::send(launcher, Signal::KILL);
+        process::wait_gone(launcher, PATIENCE);
+        let woken = std::time::SystemTime::now();
+        set(&scene.home, r#"{"uptime_ms": 36000000}"#);
+        let record = newest(&scene.home);
+        assert_eq!(record["evidence"]["kind"], "lease_expired");
+        let observed = record["evidence"]["observed_at"]["at"].as_str().unwrap();
+        let observed: jiff::Timestamp = observed.parse().unwrap();
+        let since = observed.duration_since(jiff::Timestamp::try_from(woken).unwrap());
+        assert!(since.as_secs() >= 5, "ended {since} after the sleep");
     }
 
     #[test]

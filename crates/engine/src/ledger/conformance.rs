@@ -300,6 +300,43 @@ fn pages_filter_and_order(ledger: &mut dyn Ledger) {
     assert_eq!(ledger.page(&any()).unwrap()[0].totals, (0, 95, 1));
 }
 
+fn a_project_is_named_letter_by_letter(ledger: &mut dyn Ledger) {
+    let roots = ["/src/my_app", "/src/my-app", "/src/100%", "/src/100", "/"];
+    let id = |number: u8| ProjectId::new(Uuid::from_bytes([number; 16]));
+    for (number, root) in (1_u8..).zip(roots) {
+        let (mut session, run) = sample(number.into());
+        session.project_root = Some(RawPath::new(root));
+        session.project_id = Some(id(number));
+        ledger.open(&transition(&session, &run)).unwrap();
+    }
+    for (name, found) in [
+        ("my_app", &["/src/my_app"][..]),
+        ("my-app/", &["/src/my-app"]),
+        ("100%", &["/src/100%"]),
+        ("src/100", &["/src/100"]),
+        ("/src/100/", &["/src/100"]),
+        ("/", &["/"]),
+        ("app", &[]),
+        ("%", &[]),
+        ("_", &[]),
+        ("0303", &["/src/100%"]),
+        ("0_03", &[]),
+    ] {
+        let query = PageQuery {
+            project: Some(name.to_owned()),
+            ..PageQuery::default()
+        };
+        let rows = ledger.page(&query).unwrap().into_iter();
+        let rows = rows.filter_map(|row| row.session.project_root);
+        let found = found.iter().map(|root| RawPath::new(*root));
+        assert_eq!(
+            rows.collect::<Vec<_>>(),
+            found.collect::<Vec<_>>(),
+            "{name}"
+        );
+    }
+}
+
 fn overlaps_are_told_on_both_sides_once(ledger: &mut dyn Ledger) {
     let (first, _) = opened(ledger, 1);
     let (second, run) = opened(ledger, 2);
@@ -379,13 +416,14 @@ fn a_moved_checkout_stays_one_project_and_a_second_clone_is_another(ledger: &mut
 
 type Case = (&'static str, fn(&mut dyn Ledger));
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 10] = [
     ("opening_twice", opening_twice_changes_nothing),
     ("events", events_are_numbered_in_the_order_of_truth),
     ("references", references_mean_one_thing_or_say_so),
     ("owed", owed_work_is_a_query),
     ("heartbeats", heartbeats_reach_open_runs_only),
     ("pages", pages_filter_and_order),
+    ("project_names", a_project_is_named_letter_by_letter),
     ("overlaps", overlaps_are_told_on_both_sides_once),
     ("runs_in", runs_in_one_tree_are_found_by_time),
     (

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rusqlite::config::DbConfig;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 
@@ -52,8 +53,8 @@ pub fn open_or_recover(
     path: &Path,
     now: Timestamp,
 ) -> Result<(SqliteLedger, Option<Damage>), LedgerError> {
-    if !is_emptied(path) {
-        match SqliteLedger::open(path).and_then(checked(path)) {
+    if !is_emptied(path) && !is_damaged(path) {
+        match SqliteLedger::open(path) {
             Ok(ledger) => return Ok((ledger, None)),
             Err(LedgerError::Damaged(_)) => {}
             Err(error) => return Err(error),
@@ -70,24 +71,33 @@ fn is_emptied(path: &Path) -> bool {
     path.metadata().is_ok_and(|data| data.len() == 0)
 }
 
-fn checked(path: &Path) -> impl Fn(SqliteLedger) -> Result<SqliteLedger, LedgerError> {
-    let small = path
-        .metadata()
-        .is_ok_and(|data| data.len() <= CHECKED_WHOLE);
-    move |ledger| {
-        if small {
-            let verdict: String =
-                ledger
-                    .connection
-                    .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-            if verdict != "ok" {
-                let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-                let error = rusqlite::Error::SqliteFailure(code, Some(verdict));
-                return Err(LedgerError::Damaged(error));
-            }
-        }
-        Ok(ledger)
+/// Looks without changing a byte: what is damaged is kept as it was found.
+fn is_damaged(path: &Path) -> bool {
+    matches!(
+        look(path).map_err(LedgerError::from),
+        Err(LedgerError::Damaged(_))
+    )
+}
+
+fn look(path: &Path) -> rusqlite::Result<()> {
+    let database = open_unchanging(path)?;
+    if path.metadata().is_ok_and(|data| data.len() > CHECKED_WHOLE) {
+        return database.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
     }
+    let verdict: String = database.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    Err(rusqlite::Error::SqliteFailure(code, Some(verdict)))
+}
+
+/// Opens a database for reading, together with its log, which stays as it is.
+fn open_unchanging(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let database = Connection::open_with_flags(path, flags)?;
+    database.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(database)
 }
 
 fn move_aside(path: &Path, now: Timestamp) -> Result<PathBuf, LedgerError> {
@@ -110,7 +120,7 @@ fn move_aside(path: &Path, now: Timestamp) -> Result<PathBuf, LedgerError> {
 
 /// Copies every row that can still be read, and returns how many sessions were among them.
 fn salvage(damaged: &Path, into: &Connection) -> u64 {
-    let Ok(from) = Connection::open_with_flags(damaged, OpenFlags::SQLITE_OPEN_READ_WRITE) else {
+    let Ok(from) = open_unchanging(damaged) else {
         return 0;
     };
     for table in TABLES {
@@ -216,5 +226,33 @@ mod tests {
             assert_eq!(fs::read(&damage.kept).unwrap(), content);
             assert_eq!(ledger.count().unwrap(), 0);
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_what_was_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let live = folder.path().join("live.db");
+        filled(&live, 400);
+        let mut ledger = SqliteLedger::open(&live).unwrap();
+        let (session, run) = sample(400);
+        ledger.open(&transition(&session, &run)).unwrap();
+        // As a killed daemon leaves them: the newest session is in the log alone.
+        let path = folder.path().join("sessions.db");
+        let suffixed = |path: &Path, suffix: &str| {
+            let name = path.as_os_str().to_str().unwrap();
+            PathBuf::from(format!("{name}{suffix}"))
+        };
+        let mut found = fs::read(&live).unwrap();
+        let middle = found.len() / 2 / 4096 * 4096;
+        found[middle..middle + 4096].fill(0xA5);
+        crate::files::replace(&path, &found, 0o600).unwrap();
+        let log = fs::read(suffixed(&live, "-wal")).unwrap();
+        crate::files::replace(&suffixed(&path, "-wal"), &log, 0o600).unwrap();
+        let (ledger, damage) = open_or_recover(&path, Timestamp::UNIX_EPOCH).unwrap();
+        let kept = damage.expect("the damage is reported").kept;
+        assert!(fs::read(&kept).unwrap() == found, "the database is changed");
+        let kept_log = fs::read(suffixed(&kept, "-wal")).unwrap();
+        assert!(kept_log == log, "its log is changed");
+        assert!(ledger.session(session.session_id).unwrap().is_some());
     }
 }

@@ -57,16 +57,19 @@ fn conditions(query: &PageQuery) -> (Vec<String>, Vec<Value>) {
         values.push(agent.clone().into());
     }
     if let Some(project) = &query.project {
+        // The whole path, the beginning of the id, or the end of the path. No pattern: in a name
+        // `_` and `%` are letters like others.
+        let root = project.trim_end_matches('/').as_bytes();
+        let id = project.to_ascii_lowercase();
+        let ending = [b"/", root].concat();
         conditions.push(
-            "(project_root = ? OR project_id LIKE ? || '%'
-              OR CAST(project_root AS TEXT) LIKE '%/' || ?)"
+            "(project_root = ? OR substr(project_id, 1, length(?)) = ?
+              OR substr(project_root, -length(?)) = ?)"
                 .to_owned(),
         );
-        values.push(Value::Blob(
-            project.trim_end_matches('/').as_bytes().to_vec(),
-        ));
-        values.push(project.to_ascii_lowercase().into());
-        values.push(project.clone().into());
+        values.push(Value::Blob(root.to_vec()));
+        values.extend([Value::from(id.clone()), id.into()]);
+        values.extend([Value::Blob(ending.clone()), Value::Blob(ending)]);
     }
     if let Some(within) = &query.within {
         let roots = enclosing(within);

@@ -1,8 +1,9 @@
 //! The ledger in one SQLite file.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use amps_core::changeset::Changeset;
 use amps_core::event::{Event, Fact};
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use rusqlite::{
     Connection, OpenFlags, OptionalExtension as _, Transaction, params, params_from_iter,
 };
+use tempfile::TempDir;
 
 use super::rows::{is_owing, pair, record, text};
 use super::{
@@ -28,6 +30,8 @@ const PAIR: &str = "SELECT session.record, run.record FROM run JOIN session USIN
 #[derive(Debug)]
 pub struct SqliteLedger {
     pub(super) connection: Connection,
+    /// Where the file is a copy, which is removed when the connection is closed.
+    _copy: Option<TempDir>,
 }
 
 impl SqliteLedger {
@@ -37,7 +41,7 @@ impl SqliteLedger {
         let mut connection = Connection::open(path)?;
         drop(fs::set_permissions(path, fs::Permissions::from_mode(0o600)));
         schema::prepare(&mut connection)?;
-        Ok(Self { connection })
+        Ok(Self::over(connection))
     }
 
     /// Opens the database for reading, even where nothing can be written.
@@ -46,22 +50,46 @@ impl SqliteLedger {
         let connection = Connection::open_with_flags(path, flags)?;
         let readable = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
         if readable.is_ok() {
-            return Ok(Self { connection });
+            return Ok(Self::over(connection));
         }
         // WAL needs a file for shared memory beside the database. Where that cannot be made, the
-        // database cannot change either.
+        // database cannot change either, and a copy has what the log of a killed daemon holds.
+        if log_of(path).metadata().is_ok_and(|data| data.len() > 0) {
+            return Self::open_copy(path);
+        }
         let immutable = format!("file:{}?immutable=1", uri_path(path));
         let flags = flags | OpenFlags::SQLITE_OPEN_URI;
+        Ok(Self::over(Connection::open_with_flags(immutable, flags)?))
+    }
+
+    fn open_copy(path: &Path) -> Result<Self, LedgerError> {
+        let failed = |error: io::Error| {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+            let reason = format!("it cannot be copied to where its log can be read: {error}");
+            rusqlite::Error::SqliteFailure(code, Some(reason))
+        };
+        let folder = tempfile::tempdir().map_err(failed)?;
+        let copy = folder.path().join("sessions.db");
+        fs::copy(path, &copy).map_err(failed)?;
+        fs::copy(log_of(path), log_of(&copy)).map_err(failed)?;
         Ok(Self {
-            connection: Connection::open_with_flags(immutable, flags)?,
+            connection: Connection::open(copy)?,
+            _copy: Some(folder),
         })
+    }
+
+    fn over(connection: Connection) -> Self {
+        Self {
+            connection,
+            _copy: None,
+        }
     }
 
     /// Makes a ledger that lives as long as the process.
     pub fn in_memory() -> Result<Self, LedgerError> {
         let mut connection = Connection::open_in_memory()?;
         schema::prepare(&mut connection)?;
-        Ok(Self { connection })
+        Ok(Self::over(connection))
     }
 
     fn find(&self, condition: &str, limit: u32, values: &[&str]) -> Result<Resolved, LedgerError> {
@@ -453,6 +481,13 @@ fn append(
             .execute(params![session.to_string(), sequence, text(&event)])?;
     }
     Ok(())
+}
+
+/// Returns the write-ahead log of a database.
+fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    PathBuf::from(log)
 }
 
 /// Escapes a path for a `file:` URI, RFC 3986.
