@@ -11,6 +11,13 @@ use super::LedgerError;
 /// A log longer than this, in bytes, is brought into the database.
 const LONG: u64 = 4 * 1024 * 1024;
 
+/// Returns where the log of a database is.
+pub(super) fn log_of(database: &Path) -> PathBuf {
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
+
 /// Looks after the log, beside the one connection that writes. What it does may wait for the disk
 /// for seconds; the writer never does.
 #[derive(Clone, Debug)]
@@ -22,11 +29,9 @@ pub struct LogKeeper {
 impl LogKeeper {
     /// Looks after the log of this database.
     pub fn of(database: &Path) -> Self {
-        let mut log = database.as_os_str().to_owned();
-        log.push("-wal");
         Self {
             database: database.to_owned(),
-            log: log.into(),
+            log: log_of(database),
         }
     }
 

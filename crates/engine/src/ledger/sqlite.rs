@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use amps_core::changeset::Changeset;
 use amps_core::event::{Event, Fact};
@@ -18,6 +18,7 @@ use rusqlite::{
 };
 use tempfile::TempDir;
 
+use super::log::log_of;
 use super::rows::{is_owing, pair, record, text};
 use super::{
     Ledger, LedgerError, PageQuery, PageRow, ProjectSighting, Resolved, StoredPatch, Transition,
@@ -481,13 +482,6 @@ fn append(
             .execute(params![session.to_string(), sequence, text(&event)])?;
     }
     Ok(())
-}
-
-/// Returns the write-ahead log of a database.
-fn log_of(path: &Path) -> PathBuf {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    PathBuf::from(log)
 }
 
 /// Escapes a path for a `file:` URI, RFC 3986.
