@@ -107,6 +107,11 @@ fn strike(point: &str, phase: Phase, victims: Victims) {
     let (case, pause) = reach(point, phase);
     let agent = agent_of(&case, phase, point);
     if let (true, Some(agent)) = (victims.agent, agent) {
+        if victims.launcher {
+            // Where only the daemon stands still, it could tell of the agent's end before its own.
+            case.run.signal(Signal::STOP);
+            process::wait_stopped(case.run.pid(), PATIENCE);
+        }
         process::send(agent, Signal::KILL);
     }
     if victims.launcher {
