@@ -21,15 +21,15 @@ fn compare(words: &[&str], prepare: impl Fn(&Home), play: impl Fn(&mut Terminal)
             ..TerminalOptions::default()
         };
         let mut terminal = command.cwd(&folder).terminal_with(options);
-        let before = terminal.modes();
         let exit = play(&mut terminal);
-        (exit, terminal.bytes().escape_ascii().to_string(), before)
+        let bytes = terminal.bytes().escape_ascii().to_string();
+        (exit, bytes, terminal.modes())
     };
     let bare = run(false);
     let launched = run(true);
     assert_eq!(launched.0, bare.0, "the exit differs");
     assert_eq!(launched.1, bare.1, "the bytes differ");
-    assert_eq!(launched.2, bare.2, "the modes differ");
+    assert_eq!(launched.2, bare.2, "the modes left behind differ");
 }
 
 fn at_rest(screen: &Screen, row: u16, col: u16) -> bool {
