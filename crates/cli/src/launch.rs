@@ -154,7 +154,7 @@ fn not_started(error: &ExecError) -> Failure {
         ),
         ExecError::NotExecutable { .. } => (
             ErrorCode::AgentNotExecutable,
-            "check the permissions of the file",
+            "check the file, its permissions and the length of its arguments",
         ),
         ExecError::Start { .. } => {
             let fault = Fault::of(ErrorCode::Internal, error);

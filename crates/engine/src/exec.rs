@@ -124,10 +124,11 @@ impl Foreground {
         outcome.map_err(|source| {
             let path = self.program.clone();
             match source.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound => {
-                    ExecError::NotExecutable { path, source }
+                // The machine gave no process; all else is told of the file and its arguments.
+                io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => {
+                    ExecError::Start { path, source }
                 }
-                _ => ExecError::Start { path, source },
+                _ => ExecError::NotExecutable { path, source },
             }
         })
     }

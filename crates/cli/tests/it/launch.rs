@@ -126,6 +126,28 @@ fn a_link_to_us_under_an_agents_name_is_passed_over() {
 }
 
 #[test]
+fn an_agent_that_is_still_being_written_cannot_be_executed() {
+    let home = home();
+    let folder = home.folder("plain");
+    home.command("cp", ["/bin/true", "busy"])
+        .cwd(&folder)
+        .run()
+        .ok();
+    let _writing = std::fs::File::options()
+        .append(true)
+        .open(folder.join("busy"))
+        .unwrap();
+    let refused = home.amps(["./busy"]).cwd(&folder).run().code(126);
+    insta::assert_snapshot!(refused.text(), @r"
+    exit 126
+    --- stderr
+    error[E013]: ./busy cannot be executed
+      because: Text file busy (os error 26)
+      next: check the file, its permissions and the length of its arguments
+    ");
+}
+
+#[test]
 fn a_missing_agent_and_one_that_cannot_be_executed_are_told_apart() {
     let home = home();
     let folder = home.folder("plain");
@@ -143,7 +165,7 @@ fn a_missing_agent_and_one_that_cannot_be_executed_are_told_apart() {
     --- stderr
     error[E013]: ./plain cannot be executed
       because: permission denied
-      next: check the permissions of the file
+      next: check the file, its permissions and the length of its arguments
     ");
     assert_eq!(
         crate::record::ids(&home),
