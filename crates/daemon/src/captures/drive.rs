@@ -99,7 +99,11 @@ pub(super) async fn drive(
 /// Notes a failure and waits until it is time for the next attempt.
 async fn rest(daemon: &Arc<Daemon>, id: SessionId, stumbled: Stumbled, wake: &Notify) {
     let Stumbled { failure, reason } = stumbled;
-    tracing::warn!(session = %id, %reason, "capture failed");
+    match failure {
+        Failure::Transient => tracing::warn!(session = %id, %reason, "capture failed"),
+        // A folder that is never captured is nobody's fault.
+        Failure::Permanent => tracing::info!(session = %id, %reason, "not captured"),
+    }
     let now = daemon.clock.now();
     let delay = daemon
         .store(move |ledger| store_capture::store_failure(ledger, id, (failure, reason), now))

@@ -167,6 +167,17 @@ fn references_mean_one_thing_or_say_so(ledger: &mut dyn Ledger) {
     assert!(matches!(ledger.resolve("1234").unwrap(), Resolved::Several(ids) if ids.len() == 2));
 }
 
+/// Returns an ordinary repository at this place.
+fn repository(root: &str) -> Workspace {
+    let git_dir = RawPath::new(format!("{root}/.git"));
+    Workspace {
+        kind: WorkspaceKind::Repository,
+        root: RawPath::new(root),
+        git_dir: git_dir.clone(),
+        common_dir: git_dir,
+    }
+}
+
 fn owed_work_is_a_query(ledger: &mut dyn Ledger) {
     let (mut session, mut run) = opened(ledger, 1);
     assert_eq!(ledger.open_runs().unwrap().len(), 1);
@@ -186,6 +197,12 @@ fn owed_work_is_a_query(ledger: &mut dyn Ledger) {
         [(session.clone(), run.clone())]
     );
     run.capture.end = CaptureState::Done;
+    ledger.advance(&transition(&session, &run)).unwrap();
+    assert_eq!(ledger.owing_runs().unwrap(), []);
+    run.workspace = Some(repository("/w"));
+    ledger.advance(&transition(&session, &run)).unwrap();
+    assert_eq!(ledger.owing_runs().unwrap().len(), 1, "its project");
+    session.project_id = Some(ProjectId::new(Uuid::from_u128(1)));
     ledger.advance(&transition(&session, &run)).unwrap();
     assert_eq!(ledger.owing_runs().unwrap(), []);
 }
@@ -360,12 +377,7 @@ fn overlaps_are_told_on_both_sides_once(ledger: &mut dyn Ledger) {
 
 fn runs_in_one_tree_are_found_by_time(ledger: &mut dyn Ledger) {
     let (session, mut run) = opened(ledger, 1);
-    run.workspace = Some(Workspace {
-        kind: WorkspaceKind::Repository,
-        root: RawPath::new("/w"),
-        git_dir: RawPath::new("/w/.git"),
-        common_dir: RawPath::new("/w/.git"),
-    });
+    run.workspace = Some(repository("/w"));
     ledger.advance(&transition(&session, &run)).unwrap();
     let root = RawPath::new("/w");
     assert_eq!(

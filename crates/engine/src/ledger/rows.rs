@@ -26,8 +26,10 @@ pub(super) fn pair(row: &Row<'_>) -> rusqlite::Result<(Session, Run)> {
     Ok((record(row, 0)?, record(row, 1)?))
 }
 
-/// Returns whether the run owes a capture, or will when its survivors have ended.
-pub(super) fn is_owing(run: &Run) -> bool {
+/// Returns whether anything is owed: a capture, now or when the survivors have ended, or the
+/// project of a repository that is known.
+pub(super) fn is_owing(session: &Session, run: &Run) -> bool {
     !run.survivors.is_empty()
+        || session.project_id.is_none() && run.workspace.is_some()
         || [run.capture.base, run.capture.end, run.capture.patch].contains(&CaptureState::Owed)
 }

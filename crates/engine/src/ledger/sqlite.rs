@@ -146,7 +146,7 @@ impl Ledger for SqliteLedger {
             return Ok(false);
         }
         store_session(&transaction, opening.session)?;
-        store_run(&transaction, opening.run)?;
+        store_run(&transaction, opening)?;
         for tag in &opening.session.tags {
             transaction
                 .prepare_cached("INSERT OR IGNORE INTO tag (tag, session_id) VALUES (?1, ?2)")?
@@ -166,7 +166,7 @@ impl Ledger for SqliteLedger {
         let transaction = self.connection.transaction()?;
         let id = transition.session.session_id;
         store_session(&transaction, transition.session)?;
-        store_run(&transaction, transition.run)?;
+        store_run(&transaction, transition)?;
         if let Some(changeset) = transition.changeset {
             store_changeset(&transaction, id, changeset)?;
         }
@@ -399,7 +399,10 @@ fn store_session(transaction: &Transaction<'_>, session: &Session) -> Result<(),
     Ok(())
 }
 
-fn store_run(transaction: &Transaction<'_>, run: &Run) -> Result<(), LedgerError> {
+fn store_run(
+    transaction: &Transaction<'_>,
+    Transition { session, run, .. }: &Transition<'_>,
+) -> Result<(), LedgerError> {
     transaction
         .prepare_cached(
             "INSERT INTO run (run_id, session_id, lease_id, is_open, is_owing, root, ended_ms, record)
@@ -413,7 +416,7 @@ fn store_run(transaction: &Transaction<'_>, run: &Run) -> Result<(), LedgerError
             run.session_id.to_string(),
             run.lease.lease_id.to_string(),
             !run.status.is_final(),
-            is_owing(run),
+            is_owing(session, run),
             run.workspace.as_ref().map(|workspace| workspace.root.as_bytes()),
             run.ended_at.map(Timestamp::as_millisecond),
             text(run),
