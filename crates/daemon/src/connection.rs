@@ -97,11 +97,10 @@ async fn answer(
             outcome: Outcome::Fault(fault.hint(RESTART)),
         };
     }
-    if let Request::Open(facts) = &envelope.request
-        && facts.binding == Binding::Launcher
-    {
-        *holds = Some(facts.session_id);
-    }
+    let opens = match &envelope.request {
+        Request::Open(facts) if facts.binding == Binding::Launcher => Some(facts.session_id),
+        _ => None,
+    };
     // The work goes on when the client leaves in the middle, and a panic in it ends only itself.
     let work = Arc::clone(daemon);
     let work = tokio::spawn(async move { dispatch::answer(&work, envelope.request).await });
@@ -117,6 +116,12 @@ async fn answer(
             ))
         }
     };
+    if let (Some(session), Outcome::Ok(_)) = (opens, &outcome) {
+        // A connection counts once, however often its session is opened over it.
+        if let Some(before) = holds.replace(session) {
+            daemon.leases.disconnect(before);
+        }
+    }
     Answer { id, outcome }
 }
 

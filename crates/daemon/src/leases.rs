@@ -43,8 +43,9 @@ pub(crate) struct Leases {
 struct Held {
     lease: Lease,
     binding: Binding,
-    /// Whether the launcher's connection is open.
-    connected: bool,
+    /// How many connections of the launcher are open. After it has connected again the old one
+    /// may end later.
+    connections: u32,
     /// Whether the last sign of life is newer than the store's.
     unsaved: bool,
     /// Since when only beats can tell that the owner lives, in milliseconds since boot.
@@ -67,17 +68,17 @@ impl Leases {
     }
 
     /// Holds the lease of an open session and watches its owner. Held already, it only notes that
-    /// its launcher is connected.
+    /// its launcher is connected once more.
     pub(crate) fn hold(&self, daemon: &Arc<Daemon>, session: &Session, run: &Run, connected: bool) {
         let id = session.session_id;
         if let Some(held) = self.lock().get_mut(&id) {
-            held.connected |= connected;
+            held.connections += u32::from(connected);
             return;
         }
         let held = Held {
             lease: run.lease.clone(),
             binding: session.binding,
-            connected,
+            connections: u32::from(connected),
             unsaved: false,
             needs_beats_since: None,
             watch: None,
@@ -114,10 +115,10 @@ impl Leases {
         Ok(())
     }
 
-    /// Notes that the connection of a launcher has ended.
+    /// Notes that a connection has ended over which the session was opened.
     pub(crate) fn disconnect(&self, id: SessionId) {
         if let Some(held) = self.lock().get_mut(&id) {
-            held.connected = false;
+            held.connections = held.connections.saturating_sub(1);
         }
         self.disconnected.notify_waiters();
     }
@@ -183,7 +184,7 @@ impl Leases {
     }
 
     fn is_connected(&self, id: SessionId) -> bool {
-        self.lock().get(&id).is_some_and(|held| held.connected)
+        self.lock().get(&id).is_some_and(|held| held.connections > 0)
     }
 
     fn binding(&self, id: SessionId) -> Option<(Binding, Moment)> {
@@ -299,5 +300,55 @@ fn detail(proof: EvidenceKind, binding: Binding) -> String {
         | EvidenceKind::PtyHangup
         | EvidenceKind::UserCommand
         | EvidenceKind::StartFailed => format!("{owner} reported the end"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use amps_core::lease::DEFAULT_TTL;
+    use amps_core::process::{BootId, Place};
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn held_by_beats(connections: u32) -> Held {
+        let started = Moment {
+            at: Timestamp::UNIX_EPOCH,
+            uptime_ms: 0,
+        };
+        Held {
+            lease: Lease {
+                lease_id: LeaseId::new(Uuid::nil()),
+                owner_pid: 1,
+                owner_start_ticks: 1,
+                place: Place {
+                    host: "elsewhere".into(),
+                    boot_id: BootId::new("b"),
+                    pid_namespace: 1,
+                },
+                ttl: DEFAULT_TTL,
+                last_heartbeat: started,
+                generation: 1,
+            },
+            binding: Binding::Launcher,
+            connections,
+            unsaved: false,
+            needs_beats_since: None,
+            watch: None,
+        }
+    }
+
+    #[test]
+    fn a_launcher_that_connected_again_stays_connected_when_its_old_connection_ends() {
+        let leases = Leases::default();
+        let id = SessionId::new(Uuid::nil());
+        leases.lock().insert(id, held_by_beats(2));
+        leases.disconnect(id);
+        assert!(leases.is_connected(id), "the new connection is open");
+        leases.disconnect(id);
+        assert!(!leases.is_connected(id));
+        leases.disconnect(id);
+        assert!(!leases.is_connected(id), "never fewer than none");
     }
 }
