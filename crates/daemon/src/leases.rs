@@ -26,6 +26,10 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 /// The longest time between two tries to end a session whose store fails.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// How long an owner whose death the kernel tells may go without a beat. Its beats decide nothing;
+/// by them it only notices a daemon that has stopped answering.
+const UNASKED: Duration = Duration::from_secs(15 * 60);
+
 /// Between two tries to hear of deaths when the machine is out of what that needs.
 const HEAR_AGAIN: Duration = Duration::from_secs(1);
 
@@ -148,11 +152,17 @@ impl Leases {
         self.disconnected.notify_waiters();
     }
 
-    /// Returns the generation and ttl under which a session is held.
+    /// Returns the generation under which a session is held, and how long its owner may go without
+    /// a beat.
     pub(crate) fn terms(&self, id: SessionId) -> Option<(u64, Duration)> {
-        self.lock()
-            .get(&id)
-            .map(|held| (held.lease.generation, held.lease.ttl))
+        self.lock().get(&id).map(|held| {
+            let ttl = held.lease.ttl;
+            let unasked = match held.watch {
+                Watch::Kernel(_) | Watch::Dead => ttl.max(UNASKED),
+                Watch::Beats(_) => ttl,
+            };
+            (held.lease.generation, unasked)
+        })
     }
 
     /// Returns the leases that are open.
@@ -197,6 +207,17 @@ impl Leases {
         for held in self.lock().values_mut() {
             if let Watch::Beats(since) = &mut held.watch {
                 *since = now.uptime_ms;
+            }
+        }
+    }
+
+    /// Notes that at this instant the owners lived whose deaths the kernel would have told.
+    fn mark_living(&self, at: Moment) {
+        for held in self.lock().values_mut() {
+            if let Watch::Kernel(_) = held.watch
+                && held.lease.renew(held.lease.generation, at).is_ok()
+            {
+                held.unsaved = true;
             }
         }
     }
@@ -259,14 +280,23 @@ pub(crate) async fn watch_owners(daemon: Arc<Daemon>) {
             tracing::error!(%error, "the deaths of owners are not heard");
             tokio::time::sleep(HEAR_AGAIN).await;
         }
-        for id in daemon.leases.take_vacated() {
-            tokio::spawn(end_vacated(
-                Arc::clone(&daemon),
-                id,
-                EvidenceKind::PidfdExit,
-            ));
-        }
+        end_dead(&daemon);
     }
+}
+
+fn end_dead(daemon: &Arc<Daemon>) {
+    for id in daemon.leases.take_vacated() {
+        let daemon = Arc::clone(daemon);
+        tokio::spawn(end_vacated(daemon, id, EvidenceKind::PidfdExit));
+    }
+}
+
+/// Notes which owners live, as far as the kernel tells of deaths.
+pub(crate) fn note_living(daemon: &Arc<Daemon>) {
+    // Read first: whoever is not among the dead that are taken afterwards lived then.
+    let now = daemon.clock.now();
+    end_dead(daemon);
+    daemon.leases.mark_living(now);
 }
 
 /// Ends the session of an owner that is proven dead, after hearing what it said before.
@@ -329,19 +359,27 @@ fn detail(proof: EvidenceKind, binding: Binding) -> String {
 mod tests {
     use amps_core::lease::DEFAULT_TTL;
     use amps_core::process::{BootId, Place};
+    use amps_engine::clock::Clock;
     use jiff::Timestamp;
     use uuid::Uuid;
 
     use super::*;
 
-    fn held_by_beats(connections: u32) -> Held {
-        let started = Moment {
+    fn at(uptime_ms: u64) -> Moment {
+        Moment {
             at: Timestamp::UNIX_EPOCH,
-            uptime_ms: 0,
-        };
+            uptime_ms,
+        }
+    }
+
+    fn id(number: u128) -> SessionId {
+        SessionId::new(Uuid::from_u128(number))
+    }
+
+    fn held(number: u128, connections: u32, watch: Watch) -> Held {
         Held {
             lease: Lease {
-                lease_id: LeaseId::new(Uuid::nil()),
+                lease_id: LeaseId::new(Uuid::from_u128(number)),
                 owner_pid: 1,
                 owner_start_ticks: 1,
                 place: Place {
@@ -350,26 +388,42 @@ mod tests {
                     pid_namespace: 1,
                 },
                 ttl: DEFAULT_TTL,
-                last_heartbeat: started,
+                last_heartbeat: at(0),
                 generation: 1,
             },
             binding: Binding::Launcher,
             connections,
             unsaved: false,
-            watch: Watch::Beats(0),
+            watch,
         }
     }
 
     #[test]
     fn a_launcher_that_connected_again_stays_connected_when_its_old_connection_ends() {
         let leases = Leases::default();
-        let id = SessionId::new(Uuid::nil());
-        leases.lock().insert(id, held_by_beats(2));
-        leases.disconnect(id);
-        assert!(leases.is_connected(id), "the new connection is open");
-        leases.disconnect(id);
-        assert!(!leases.is_connected(id));
-        leases.disconnect(id);
-        assert!(!leases.is_connected(id), "never fewer than none");
+        leases.lock().insert(id(1), held(1, 2, Watch::Beats(0)));
+        leases.disconnect(id(1));
+        assert!(leases.is_connected(id(1)), "the new connection is open");
+        leases.disconnect(id(1));
+        assert!(!leases.is_connected(id(1)));
+        leases.disconnect(id(1));
+        assert!(!leases.is_connected(id(1)), "never fewer than none");
+    }
+
+    #[test]
+    fn only_an_owner_that_the_kernel_watches_lives_and_rests_without_beats() {
+        let leases = Leases::default();
+        let own = process::identity(std::process::id(), &Clock::default()).unwrap();
+        let watched = leases.owners.watch(&own).unwrap();
+        let mut table = leases.lock();
+        table.insert(id(1), held(1, 0, Watch::Kernel(watched)));
+        table.insert(id(2), held(2, 0, Watch::Beats(0)));
+        table.insert(id(3), held(3, 0, Watch::Dead));
+        drop(table);
+        leases.mark_living(at(7_000));
+        let living = LeaseId::new(Uuid::from_u128(1));
+        assert_eq!(leases.take_unsaved(), [(living, at(7_000))]);
+        assert_eq!(leases.terms(id(1)), Some((1, UNASKED)));
+        assert_eq!(leases.terms(id(2)), Some((1, DEFAULT_TTL)));
     }
 }
