@@ -7,6 +7,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use amps_core::error::ErrorCode;
 use amps_core::id::SessionId;
@@ -16,6 +17,7 @@ use amps_proto::fault::Fault;
 use amps_proto::request::{Envelope, Request};
 use amps_proto::response::{Answer, Outcome};
 use amps_proto::version::Hello;
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::UnixStream;
 
 use crate::daemon::Daemon;
@@ -40,9 +42,7 @@ pub(crate) fn serve(daemon: Arc<Daemon>, stream: UnixStream) -> impl Future<Outp
             while let Some(answering) = connection.serve_line(&daemon) {
                 answering.await;
             }
-            // Waits in the socket's own place: `readable` brings one for every wait.
-            let readable = poll_fn(|context| connection.stream.poll_read_ready(context)).await;
-            match readable.and_then(|()| connection.read()) {
+            match poll_fn(|context| connection.poll_read(context)).await {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
@@ -149,29 +149,22 @@ impl Connection {
         Some(line)
     }
 
-    /// Reads what is there. Returns whether the client may send more.
-    fn read(&mut self) -> io::Result<bool> {
+    /// Reads what comes. Returns whether the client may send more.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if self.pending.len() > MAX_REQUEST {
-            return Err(io::Error::new(
+            return Poll::Ready(Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "the line is too long",
-            ));
+            )));
         }
         let mut chunk = [0; CHUNK];
-        match self.stream.try_read(&mut chunk) {
-            Ok(0) => Ok(false),
-            Ok(count) => {
-                let read = chunk.get(..count).unwrap_or_default();
-                self.pending.extend_from_slice(read);
-                Ok(true)
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
-            Err(error) => Err(error),
-        }
+        let mut chunk = ReadBuf::new(&mut chunk);
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut chunk))?;
+        self.pending.extend_from_slice(chunk.filled());
+        Poll::Ready(Ok(!chunk.filled().is_empty()))
     }
 
     async fn write(&mut self, bytes: &[u8]) {
-        use tokio::io::AsyncWriteExt as _;
         if self.listens {
             self.listens = self.stream.write_all(bytes).await.is_ok();
         }
