@@ -1,24 +1,29 @@
-//! All that the benchmarks assume about `amps` itself: its commands, its JSON, its socket and its
-//! store. When one of them changes, or when a part that is still missing is written, this is the
-//! only file to adapt.
+//! All that the benchmarks assume about `amps` itself: its commands, its socket and its store. When
+//! one of them changes, this is the only file to adapt.
 
 mod wire;
 
 use std::{
     fs::File,
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Stdio},
     time::Duration,
 };
 
+use amps_core::capture::CaptureState;
+use amps_proto::client::Client;
+use amps_proto::request::{Query, Request};
+use amps_proto::response::Response;
+use amps_proto::view::SessionView;
 use rusqlite::Connection;
-use serde_json::Value;
 
 use crate::{
     Outcome, clock, home::Home, leases::LeaseProtocol, terminal::PATIENCE, wrapper::owned,
 };
 
-/// How often a record is looked at while waiting for it.
+/// How often a record is looked at while waiting for it. Looking costs the daemon about a tenth of
+/// that.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// The product under test with a daemon of its own.
@@ -54,12 +59,14 @@ impl Product {
                 let log = std::fs::read_to_string(home.path().join("ampd.log"))?;
                 return Err(format!("`amps daemon run` ended at once: {status}: {log}").into());
             }
-            let listed = product.list(home);
-            if listed.is_ok() {
+            let state = product.client().and_then(|mut client| {
+                Ok(client.call(Request::DaemonStatus, Duration::from_nanos(PATIENCE))?)
+            });
+            if state.is_ok() {
                 return Ok(product);
             }
             if clock::now() > deadline {
-                return Err(format!("`amps list --json` never worked: {listed:?}").into());
+                return Err(format!("the daemon never answered: {state:?}").into());
             }
             std::thread::sleep(PAUSE);
         }
@@ -80,61 +87,61 @@ impl Product {
         owned(&[&self.amps, "list", "--limit", "50"])
     }
 
-    /// Lists the newest sessions.
-    pub(crate) fn list(&self, home: &Home) -> Outcome<Vec<Value>> {
-        let argv = [&self.amps, "list", "--limit", "50", "--json"];
-        match serde_json::from_slice(&home.output(&argv, home.path())?)? {
-            Value::Array(sessions) => Ok(sessions),
-            Value::Object(mut page) => match page.remove("sessions") {
-                Some(Value::Array(sessions)) => Ok(sessions),
-                _ => Err("`amps list --json` has no sessions".into()),
-            },
-            other => Err(format!("`amps list --json` printed {other}").into()),
-        }
-    }
-
     /// Finds the session whose command holds a word that occurs in no other.
-    pub(crate) fn find(&self, home: &Home, tag: &str) -> Outcome<String> {
-        let deadline = clock::now() + PATIENCE;
-        while clock::now() < deadline {
-            for session in self.list(home)? {
-                let command = session.get("agent_command").map(Value::to_string);
-                if command.is_some_and(|command| command.contains(tag)) {
-                    let id = session.get("session_id").and_then(Value::as_str);
-                    return Ok(id.ok_or("a session without session_id")?.to_owned());
-                }
-            }
-            std::thread::sleep(PAUSE);
-        }
-        Err(format!("no session with {tag} was recorded").into())
+    pub(crate) fn find(&self, tag: &str) -> Outcome<String> {
+        let newest = Request::List(Query {
+            limit: 50,
+            ..Query::default()
+        });
+        let (found, _) = self.ask_until(&newest, |response| match response {
+            Response::Page { sessions } => sessions.into_iter().find_map(|row| {
+                let mut words = row.agent_command.iter();
+                words
+                    .any(|word| word.contains(tag))
+                    .then(|| row.session_id.to_string())
+            }),
+            _ => None,
+        })?;
+        Ok(found)
     }
 
-    /// Reads one record.
-    pub(crate) fn show(&self, home: &Home, id: &str) -> Outcome<Record> {
-        let argv = [&self.amps, "show", id, "--json"];
-        let record = serde_json::from_slice(&home.output(&argv, home.path())?)?;
-        Ok(Record(record))
+    /// Waits until a record says what is asked for and returns the instant at which the answer
+    /// was there.
+    pub(crate) fn wait_until(&self, id: &str, said: impl Fn(&Record) -> bool) -> Outcome<u64> {
+        let show = Request::Show {
+            reference: id.to_owned(),
+            wait_ms: 0,
+        };
+        let ((), at) = self.ask_until(&show, |response| match response {
+            Response::Session(view) => said(&Record(view)).then_some(()),
+            _ => None,
+        })?;
+        Ok(at)
     }
 
-    /// Waits until a record says what is asked for and returns the instant.
-    pub(crate) fn wait_until(
+    /// Asks again and again over one connection until the answer holds what is wanted.
+    fn ask_until<T>(
         &self,
-        home: &Home,
-        id: &str,
-        said: impl Fn(&Record) -> bool,
-    ) -> Outcome<u64> {
+        request: &Request,
+        wanted: impl Fn(Response) -> Option<T>,
+    ) -> Outcome<(T, u64)> {
+        let patience = Duration::from_nanos(PATIENCE);
         let deadline = clock::now() + PATIENCE;
-        loop {
-            let record = self.show(home, id)?;
+        let mut client = self.client()?;
+        while clock::now() < deadline {
+            let response = client.call(request.clone(), patience)?;
             let at = clock::now();
-            if said(&record) {
-                return Ok(at);
-            }
-            if at > deadline {
-                return Err(format!("the record never got there: {record:?}").into());
+            if let Some(found) = wanted(response) {
+                return Ok((found, at));
             }
             std::thread::sleep(PAUSE);
         }
+        Err(format!("what was waited for never came: {request:?}").into())
+    }
+
+    fn client(&self) -> Outcome<Client> {
+        let stream = UnixStream::connect(self.home.join("ampd.sock"))?;
+        Ok(Client::new(stream, std::process::id())?)
     }
 
     /// Returns the daemon's language.
@@ -181,29 +188,26 @@ impl Drop for Product {
     }
 }
 
-/// The JSON of `amps show ID --json`.
+/// Everything about one session.
 #[derive(Debug)]
-pub(crate) struct Record(Value);
+pub(crate) struct Record(Box<SessionView>);
 
 impl Record {
     /// Tells whether the status is one that never changes again.
     pub(crate) fn is_final(&self) -> bool {
-        let status = self.0.get("status").and_then(Value::as_str);
-        matches!(status, Some("completed" | "aborted" | "disconnected"))
+        self.0.session.status.is_final()
     }
 
-    /// Tells whether the end of the last run is captured; an error once it was given up.
+    /// Tells whether the end of the last run is captured.
     pub(crate) fn is_captured(&self) -> bool {
-        let run = self.0.get("runs").and_then(Value::as_array);
-        let capture = run.and_then(|runs| runs.last()?.get("capture"));
-        let state = capture.map(|capture| capture.get("end").unwrap_or(capture));
-        state.and_then(Value::as_str) == Some("done")
+        let run = self.0.runs.last();
+        run.is_some_and(|run| run.capture.end == CaptureState::Done)
     }
 
     /// Tells whether any changeset names a file.
     pub(crate) fn names_file(&self, name: &str) -> bool {
-        let changesets = self.0.get("changesets").map(Value::to_string);
-        changesets.is_some_and(|text| text.contains(name))
+        let mut files = self.0.changesets.iter().flat_map(|changes| &changes.files);
+        files.any(|file| file.path.as_bytes() == name.as_bytes())
     }
 }
 
@@ -214,8 +218,12 @@ pub(crate) struct Filler {
     pub(crate) statements: Vec<String>,
 }
 
-/// Fills a store with sessions, in one transaction.
+/// Fills a store that nobody else has open with sessions, in one transaction.
 pub(crate) fn fill(store: &mut Connection, filler: &Filler, sessions: u32) -> Outcome<()> {
+    // Ids are scattered over the indexes: with a log and a small cache each page would be written
+    // many times over.
+    store.pragma_update(None, "journal_mode", "OFF")?;
+    store.pragma_update(None, "cache_size", -1_000_000)?;
     let transaction = store.transaction()?;
     {
         let mut statements = Vec::new();
@@ -228,23 +236,13 @@ pub(crate) fn fill(store: &mut Connection, filler: &Filler, sessions: u32) -> Ou
             }
         }
     }
-    Ok(transaction.commit()?)
+    transaction.commit()?;
+    Ok(store.pragma_update(None, "journal_mode", "WAL")?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_record_is_done_when_its_last_run_says_so() {
-        let record = |capture: Value| {
-            Record(serde_json::json!({"status": "aborted", "runs": [{"capture": capture}]}))
-        };
-        assert!(record(serde_json::json!("done")).is_captured());
-        assert!(record(serde_json::json!({"base": "owed", "end": "done"})).is_captured());
-        assert!(!record(serde_json::json!({"base": "done", "end": "owed"})).is_captured());
-        assert!(record(Value::Null).is_final());
-    }
 
     #[test]
     fn a_store_is_filled_with_as_many_sessions_as_asked_for() {

@@ -24,6 +24,18 @@ pub(crate) enum Wrapper {
 }
 
 impl Wrapper {
+    /// All of them, the bare program first.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Bare,
+        Self::BareAgain,
+        Self::PlainLauncher,
+        Self::PlainRelay,
+        Self::Script,
+        Self::Dtach,
+        Self::Tmux,
+        Self::Amps,
+    ];
+
     /// Returns the name in the tables.
     pub(crate) fn name(self) -> &'static str {
         match self {

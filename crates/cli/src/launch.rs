@@ -114,7 +114,7 @@ fn run(context: &Context, link: &mut Link<'_>, foreground: &Foreground) -> Outco
         exit,
         hung_up,
         killed_here,
-    } = waiter.wait(child, link.first_beat(), || link.beat())?;
+    } = waiter.wait(child, link)?;
     let at = context.clock.now();
     point("agent-ended");
     let (ending, detail) = if hung_up {

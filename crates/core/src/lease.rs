@@ -125,7 +125,7 @@ mod tests {
             owner_pid: 1,
             owner_start_ticks: 1,
             place: Place {
-                host: "h".to_owned(),
+                host: "h".into(),
                 boot_id: BootId::new("b"),
                 pid_namespace: 1,
             },

@@ -4,6 +4,7 @@
 //! its start time and the boot id names one process for ever.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,11 +13,11 @@ use crate::evidence::EvidenceKind;
 /// The identity of one boot of one machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct BootId(String);
+pub struct BootId(Arc<str>);
 
 impl BootId {
     /// Takes the text that the kernel gives.
-    pub fn new(text: impl Into<String>) -> Self {
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
 }
@@ -28,11 +29,11 @@ impl fmt::Display for BootId {
 }
 
 /// From where processes are looked at: pids mean something only within one boot of one host and
-/// one pid namespace.
+/// one pid namespace. Copies share their text: most leases of a daemon are of one place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Place {
     /// The name of the host.
-    pub host: String,
+    pub host: Arc<str>,
     /// The boot.
     pub boot_id: BootId,
     /// The pid namespace: the inode of `/proc/self/ns/pid`, namespaces(7); 0 where there is none.
@@ -127,7 +128,7 @@ mod tests {
 
     fn place(host: &str, boot_id: &str, pid_namespace: u64) -> Place {
         Place {
-            host: host.to_owned(),
+            host: host.into(),
             boot_id: BootId::new(boot_id),
             pid_namespace,
         }

@@ -16,7 +16,10 @@ use crate::leases;
 use crate::recovery;
 
 /// How often signs of life are stored and the spool is looked at.
-const HOUSEKEEPING: Duration = Duration::from_secs(30);
+const HOUSEKEEPING: Duration = Duration::from_secs(120);
+
+/// Signs of life that are stored at a time: the store has other work.
+const AT_A_TIME: usize = 500;
 
 /// How often leases that need beats are judged.
 const TICK: Duration = Duration::from_millis(500);
@@ -35,17 +38,17 @@ pub(crate) async fn keep_house(daemon: Arc<Daemon>) {
     }
 }
 
-/// Stores the signs of life that the store does not have yet.
-pub(crate) async fn save_heartbeats(daemon: &Daemon) {
-    let beats = daemon.leases.take_unsaved();
-    if beats.is_empty() {
-        return;
-    }
-    if let Err(fault) = daemon
-        .store(move |ledger| ledger.save_heartbeats(&beats))
-        .await
-    {
-        tracing::warn!(%fault, "signs of life could not be stored");
+/// Stores the signs of life that the store does not have yet, and which owners live now.
+pub(crate) async fn save_heartbeats(daemon: &Arc<Daemon>) {
+    leases::note_living(daemon);
+    for beats in daemon.leases.take_unsaved().chunks(AT_A_TIME) {
+        let beats = beats.to_vec();
+        if let Err(fault) = daemon
+            .store(move |ledger| ledger.save_heartbeats(&beats))
+            .await
+        {
+            tracing::warn!(%fault, "signs of life could not be stored");
+        }
     }
 }
 
@@ -88,9 +91,9 @@ async fn judge(daemon: &Arc<Daemon>, id: SessionId, lease: &Lease, granted: u64)
     };
     match lease.judge(owner, granted, daemon.clock.now()) {
         LeaseVerdict::Held => {}
-        LeaseVerdict::Vacated(proof) => leases::end_vacated(daemon, id, proof).await,
+        LeaseVerdict::Vacated(proof) => leases::end_vacated(Arc::clone(daemon), id, proof).await,
         LeaseVerdict::Expired => {
-            leases::end_vacated(daemon, id, EvidenceKind::LeaseExpired).await;
+            leases::end_vacated(Arc::clone(daemon), id, EvidenceKind::LeaseExpired).await;
         }
     }
 }

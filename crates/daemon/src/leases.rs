@@ -9,17 +9,15 @@ use std::time::Duration;
 use amps_core::evidence::{Evidence, EvidenceKind};
 use amps_core::id::{LeaseId, SessionId};
 use amps_core::lease::{Lease, StaleGeneration};
-use amps_core::process::{ProcessIdentity, Verdict, judge};
+use amps_core::process::{Verdict, judge};
 use amps_core::run::Run;
 use amps_core::session::{Binding, Ending, Session};
 use amps_core::time::Moment;
 use amps_engine::process;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 
 use crate::daemon::Daemon;
+use crate::owners::{Owners, Watched};
 use crate::recovery;
 
 /// How long a dead owner's connection may still hold its last words.
@@ -28,28 +26,47 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 /// The longest time between two tries to end a session whose store fails.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// How long an owner whose death the kernel tells may go without a beat. Its beats decide nothing;
+/// by them it only notices a daemon that has stopped answering.
+const UNASKED: Duration = Duration::from_secs(15 * 60);
+
+/// Between two tries to hear of deaths when the machine is out of what that needs.
+const HEAR_AGAIN: Duration = Duration::from_secs(1);
+
 /// The open leases.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
     held: Mutex<HashMap<SessionId, Held>>,
+    owners: Owners,
     /// Told whenever a launcher's connection ends.
     disconnected: Notify,
     /// Told when a lease has come that only beats keep open.
     needed: Notify,
 }
 
-/// One open lease.
+/// One open lease. Thousands are held for hours, so that one of this place owns nothing beside its
+/// entry.
 #[derive(Debug)]
 struct Held {
     lease: Lease,
     binding: Binding,
-    /// Whether the launcher's connection is open.
-    connected: bool,
+    /// How many connections of the launcher are open. After it has connected again the old one
+    /// may end later.
+    connections: u32,
     /// Whether the last sign of life is newer than the store's.
     unsaved: bool,
-    /// Since when only beats can tell that the owner lives, in milliseconds since boot.
-    needs_beats_since: Option<u64>,
-    watch: Option<AbortHandle>,
+    watch: Watch,
+}
+
+/// What tells that an owner has died.
+#[derive(Debug)]
+enum Watch {
+    /// The kernel.
+    Kernel(Watched),
+    /// Its beats, by staying away: since this instant, in milliseconds since boot.
+    Beats(u64),
+    /// It has been told: the session is being ended.
+    Dead,
 }
 
 /// Why a sign of life was refused.
@@ -67,25 +84,38 @@ impl Leases {
     }
 
     /// Holds the lease of an open session and watches its owner. Held already, it only notes that
-    /// its launcher is connected.
+    /// its launcher is connected once more.
     pub(crate) fn hold(&self, daemon: &Arc<Daemon>, session: &Session, run: &Run, connected: bool) {
         let id = session.session_id;
+        let connections = u32::from(connected);
         if let Some(held) = self.lock().get_mut(&id) {
-            held.connected |= connected;
+            held.connections += connections;
             return;
         }
+        let owner = run.lease.owner();
+        let watch = match judge(&owner, &daemon.place, process::sight(owner.pid)) {
+            Verdict::Dead(proof) => {
+                tokio::spawn(end_vacated(Arc::clone(daemon), id, proof));
+                Some(Watch::Dead)
+            }
+            Verdict::Alive { .. } => self.owners.watch(&owner).map(Watch::Kernel),
+            Verdict::Unknown => None,
+        };
+        let needs_beats = watch.is_none();
+        let mut lease = run.lease.clone();
+        if lease.place == daemon.place {
+            lease.place = daemon.place.clone();
+        }
         let held = Held {
-            lease: run.lease.clone(),
+            lease,
             binding: session.binding,
-            connected,
+            connections,
             unsaved: false,
-            needs_beats_since: None,
-            watch: None,
+            watch: watch.unwrap_or_else(|| Watch::Beats(daemon.clock.now().uptime_ms)),
         };
         self.lock().insert(id, held);
-        let watch = tokio::spawn(watch(Arc::clone(daemon), id, run.lease.clone()));
-        if let Some(held) = self.lock().get_mut(&id) {
-            held.watch = Some(watch.abort_handle());
+        if needs_beats {
+            self.needed.notify_one();
         }
     }
 
@@ -114,19 +144,25 @@ impl Leases {
         Ok(())
     }
 
-    /// Notes that the connection of a launcher has ended.
+    /// Notes that a connection has ended over which the session was opened.
     pub(crate) fn disconnect(&self, id: SessionId) {
         if let Some(held) = self.lock().get_mut(&id) {
-            held.connected = false;
+            held.connections = held.connections.saturating_sub(1);
         }
         self.disconnected.notify_waiters();
     }
 
-    /// Returns the generation and ttl under which a session is held.
+    /// Returns the generation under which a session is held, and how long its owner may go without
+    /// a beat.
     pub(crate) fn terms(&self, id: SessionId) -> Option<(u64, Duration)> {
-        self.lock()
-            .get(&id)
-            .map(|held| (held.lease.generation, held.lease.ttl))
+        self.lock().get(&id).map(|held| {
+            let ttl = held.lease.ttl;
+            let unasked = match held.watch {
+                Watch::Kernel(_) | Watch::Dead => ttl.max(UNASKED),
+                Watch::Beats(_) => ttl,
+            };
+            (held.lease.generation, unasked)
+        })
     }
 
     /// Returns the leases that are open.
@@ -159,22 +195,48 @@ impl Leases {
     pub(crate) fn needing_beats(&self) -> Vec<(SessionId, Lease, u64)> {
         let held = self.lock();
         held.iter()
-            .filter_map(|(id, held)| Some((*id, held.lease.clone(), held.needs_beats_since?)))
+            .filter_map(|(id, held)| match held.watch {
+                Watch::Beats(since) => Some((*id, held.lease.clone(), since)),
+                Watch::Kernel(_) | Watch::Dead => None,
+            })
             .collect()
     }
 
     /// Gives every lease that needs beats one fresh ttl.
     pub(crate) fn grant_fresh_ttls(&self, now: Moment) {
         for held in self.lock().values_mut() {
-            held.needs_beats_since = held.needs_beats_since.map(|_| now.uptime_ms);
+            if let Watch::Beats(since) = &mut held.watch {
+                *since = now.uptime_ms;
+            }
         }
     }
 
-    fn mark_needing_beats(&self, id: SessionId, now: Moment) {
-        if let Some(held) = self.lock().get_mut(&id) {
-            held.needs_beats_since = Some(now.uptime_ms);
+    /// Notes that at this instant the owners lived whose deaths the kernel would have told.
+    fn mark_living(&self, at: Moment) {
+        for held in self.lock().values_mut() {
+            if let Watch::Kernel(_) = held.watch
+                && held.lease.renew(held.lease.generation, at).is_ok()
+            {
+                held.unsaved = true;
+            }
         }
-        self.needed.notify_one();
+    }
+
+    /// Takes the sessions whose owners have died, as the kernel tells it.
+    fn take_vacated(&self) -> Vec<SessionId> {
+        let dead = self.owners.take_dead();
+        if dead.is_empty() {
+            return Vec::new();
+        }
+        let mut held = self.lock();
+        let vacated = held.iter_mut().filter_map(|(id, held)| match &held.watch {
+            Watch::Kernel(watched) if dead.contains(&watched.number) => {
+                held.watch = Watch::Dead;
+                Some(*id)
+            }
+            Watch::Kernel(_) | Watch::Beats(_) | Watch::Dead => None,
+        });
+        vacated.collect()
     }
 
     /// Waits until a lease has come that only beats keep open.
@@ -183,7 +245,9 @@ impl Leases {
     }
 
     fn is_connected(&self, id: SessionId) -> bool {
-        self.lock().get(&id).is_some_and(|held| held.connected)
+        self.lock()
+            .get(&id)
+            .is_some_and(|held| held.connections > 0)
     }
 
     fn binding(&self, id: SessionId) -> Option<(Binding, Moment)> {
@@ -209,47 +273,36 @@ impl Leases {
     }
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(watch) = self.watch.take() {
-            watch.abort();
+/// Ends the sessions of owners whose deaths the kernel tells, for as long as the daemon lives.
+pub(crate) async fn watch_owners(daemon: Arc<Daemon>) {
+    loop {
+        if let Err(error) = daemon.leases.owners.death().await {
+            tracing::error!(%error, "the deaths of owners are not heard");
+            tokio::time::sleep(HEAR_AGAIN).await;
         }
+        end_dead(&daemon);
     }
 }
 
-/// Waits for the death of an owner, or leaves the lease to the clock if it cannot be looked at.
-async fn watch(daemon: Arc<Daemon>, id: SessionId, lease: Lease) {
-    let owner = lease.owner();
-    let proof = match judge(&owner, &daemon.place, process::sight(owner.pid)) {
-        Verdict::Dead(proof) => Some(proof),
-        Verdict::Alive { .. } => exit_of(&owner).await,
-        Verdict::Unknown => None,
-    };
-    match proof {
-        // Ending releases the lease, which aborts this task: the work goes on in another.
-        Some(proof) => {
-            tokio::spawn(async move { end_vacated(&daemon, id, proof).await });
-        }
-        None => daemon.leases.mark_needing_beats(id, daemon.clock.now()),
+fn end_dead(daemon: &Arc<Daemon>) {
+    for id in daemon.leases.take_vacated() {
+        let daemon = Arc::clone(daemon);
+        tokio::spawn(end_vacated(daemon, id, EvidenceKind::PidfdExit));
     }
 }
 
-/// Waits until the kernel tells that a process has ended; `None` where it does not tell.
-pub(crate) async fn exit_of(process: &ProcessIdentity) -> Option<EvidenceKind> {
-    let handle = process::open_handle(process)?;
-    #[expect(
-        deprecated,
-        reason = "an OwnedFd keeps the promise that the unsafe replacement asks for"
-    )]
-    let handle = AsyncFd::with_interest(handle, Interest::READABLE).ok()?;
-    drop(handle.readable().await.ok()?);
-    Some(EvidenceKind::PidfdExit)
+/// Notes which owners live, as far as the kernel tells of deaths.
+pub(crate) fn note_living(daemon: &Arc<Daemon>) {
+    // Read first: whoever is not among the dead that are taken afterwards lived then.
+    let now = daemon.clock.now();
+    end_dead(daemon);
+    daemon.leases.mark_living(now);
 }
 
 /// Ends the session of an owner that is proven dead, after hearing what it said before.
-pub(crate) async fn end_vacated(daemon: &Arc<Daemon>, id: SessionId, proof: EvidenceKind) {
+pub(crate) async fn end_vacated(daemon: Arc<Daemon>, id: SessionId, proof: EvidenceKind) {
     daemon.leases.hear_last_words(id).await;
-    recovery::deliver_spool(daemon).await;
+    recovery::deliver_spool(&daemon).await;
     let Some((binding, last_alive)) = daemon.leases.binding(id) else {
         return;
     };
@@ -299,5 +352,78 @@ fn detail(proof: EvidenceKind, binding: Binding) -> String {
         | EvidenceKind::PtyHangup
         | EvidenceKind::UserCommand
         | EvidenceKind::StartFailed => format!("{owner} reported the end"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use amps_core::lease::DEFAULT_TTL;
+    use amps_core::process::{BootId, Place};
+    use amps_engine::clock::Clock;
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn at(uptime_ms: u64) -> Moment {
+        Moment {
+            at: Timestamp::UNIX_EPOCH,
+            uptime_ms,
+        }
+    }
+
+    fn id(number: u128) -> SessionId {
+        SessionId::new(Uuid::from_u128(number))
+    }
+
+    fn held(number: u128, connections: u32, watch: Watch) -> Held {
+        Held {
+            lease: Lease {
+                lease_id: LeaseId::new(Uuid::from_u128(number)),
+                owner_pid: 1,
+                owner_start_ticks: 1,
+                place: Place {
+                    host: "elsewhere".into(),
+                    boot_id: BootId::new("b"),
+                    pid_namespace: 1,
+                },
+                ttl: DEFAULT_TTL,
+                last_heartbeat: at(0),
+                generation: 1,
+            },
+            binding: Binding::Launcher,
+            connections,
+            unsaved: false,
+            watch,
+        }
+    }
+
+    #[test]
+    fn a_launcher_that_connected_again_stays_connected_when_its_old_connection_ends() {
+        let leases = Leases::default();
+        leases.lock().insert(id(1), held(1, 2, Watch::Beats(0)));
+        leases.disconnect(id(1));
+        assert!(leases.is_connected(id(1)), "the new connection is open");
+        leases.disconnect(id(1));
+        assert!(!leases.is_connected(id(1)));
+        leases.disconnect(id(1));
+        assert!(!leases.is_connected(id(1)), "never fewer than none");
+    }
+
+    #[test]
+    fn only_an_owner_that_the_kernel_watches_lives_and_rests_without_beats() {
+        let leases = Leases::default();
+        let own = process::identity(std::process::id(), &Clock::default()).unwrap();
+        let watched = leases.owners.watch(&own).unwrap();
+        let mut table = leases.lock();
+        table.insert(id(1), held(1, 0, Watch::Kernel(watched)));
+        table.insert(id(2), held(2, 0, Watch::Beats(0)));
+        table.insert(id(3), held(3, 0, Watch::Dead));
+        drop(table);
+        leases.mark_living(at(7_000));
+        let living = LeaseId::new(Uuid::from_u128(1));
+        assert_eq!(leases.take_unsaved(), [(living, at(7_000))]);
+        assert_eq!(leases.terms(id(1)), Some((1, UNASKED)));
+        assert_eq!(leases.terms(id(2)), Some((1, DEFAULT_TTL)));
     }
 }

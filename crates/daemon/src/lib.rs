@@ -11,6 +11,7 @@ mod faults;
 mod lease_clock;
 mod leases;
 mod log;
+mod owners;
 mod queries;
 mod recovery;
 mod run;

@@ -19,7 +19,7 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::daemon::{Daemon, Parts};
-use crate::{connection, lease_clock, log, recovery, socket};
+use crate::{connection, lease_clock, leases, log, recovery, socket};
 
 /// How long captures that are under way may hold up the end of the daemon. What is not done by
 /// then is owed to the next one.
@@ -145,6 +145,7 @@ async fn serve(settings: Settings) -> Result<(), DaemonError> {
         .await
         .map_err(DaemonError::Recovery)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "serving");
+    tokio::spawn(leases::watch_owners(Arc::clone(&daemon)));
     tokio::spawn(lease_clock::keep_house(Arc::clone(&daemon)));
     tokio::spawn(lease_clock::judge_leases(Arc::clone(&daemon)));
     accept(&daemon, listener).await.map_err(failed)?;

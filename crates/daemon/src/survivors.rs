@@ -9,7 +9,7 @@ use amps_engine::process;
 use tokio::task::spawn_blocking;
 
 use crate::daemon::Daemon;
-use crate::leases::exit_of;
+use crate::owners::exit_of;
 
 /// Between two looks at a process whose end the kernel does not tell.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);

@@ -38,10 +38,7 @@ impl Clock {
 
     /// Returns where processes are looked at from here.
     pub fn place(&self) -> Place {
-        let host = rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned();
+        let host = rustix::system::uname().nodename().to_string_lossy().into();
         let pid_namespace = fs::metadata("/proc/self/ns/pid").map_or(0, |data| data.ino());
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let boot_id = BootId::new(boot_id.trim());

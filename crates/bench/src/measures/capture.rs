@@ -99,10 +99,10 @@ impl Case {
         let tag = format!("tag-{}-{}-{round}", self.id, id());
         let argv = bench.wrapped(Amps, &self.editor(bench, round, &tag));
         let mut terminal = bench.start(&argv, dir)?;
-        let session = product.find(&bench.home, &tag)?;
+        let session = product.find(&tag)?;
         terminal.send(b"\n")?;
         terminal.finish()?;
-        let done = product.wait_until(&bench.home, &session, Record::is_captured)?;
+        let done = product.wait_until(&session, Record::is_captured)?;
         terminal.drain()?;
         Ok(clock::milliseconds(
             agent::parse_stamp(terminal.seen())?,

@@ -30,7 +30,7 @@ pub(crate) fn killed_wrapper(bench: &Bench, report: &mut Report) -> Outcome<()> 
         let tag = format!("tag-P14-{}-{round}", id());
         let command = bench.agent(&["hold", &tag]);
         let mut terminal = bench.start(&bench.wrapped(Amps, &command), &dir)?;
-        let session = product.find(&bench.home, &tag)?;
+        let session = product.find(&tag)?;
         let from = if index == 1 {
             let from = clock::now();
             terminal.send(b"\n")?;
@@ -40,7 +40,7 @@ pub(crate) fn killed_wrapper(bench: &Bench, report: &mut Report) -> Outcome<()> 
             terminal.kill()?
         };
         let said = |record: &Record| record.is_final() && record.is_captured();
-        let done = product.wait_until(&bench.home, &session, said)?;
+        let done = product.wait_until(&session, said)?;
         Ok(clock::milliseconds(from, done))
     });
     report.row(
@@ -82,9 +82,9 @@ pub(crate) fn survivor(bench: &Bench, report: &mut Report) -> Outcome<()> {
         let linger = bench.agent(&["linger", &file, &tag]).join(" ");
         let command = ["sh", "-c", &format!("trap '' HUP; exec {linger}")].map(str::to_owned);
         let mut terminal = bench.start(&bench.wrapped(Amps, &command), &dir)?;
-        let session = product.find(&bench.home, &tag)?;
+        let session = product.find(&tag)?;
         terminal.kill()?;
-        let recorded = product.wait_until(&bench.home, &session, |record| {
+        let recorded = product.wait_until(&session, |record| {
             record.is_final() && record.names_file(&file)
         });
         if let Err(error) = recorded {

@@ -11,9 +11,7 @@ use crate::{
     series::interleave,
     stats,
     terminal::Terminal,
-    wrapper::Wrapper::{
-        self, Amps, Bare, BareAgain, Dtach, PlainLauncher, PlainRelay, Script, Tmux,
-    },
+    wrapper::Wrapper::{self, Amps, Bare, PlainLauncher},
 };
 
 /// P1: outside a repository, in a small clean one and in a small dirty one.
@@ -28,16 +26,7 @@ pub(crate) fn first_output(bench: &Bench, report: &mut Report) -> Outcome<()> {
         ("small clean repository", clean),
         ("small dirty repository", dirty),
     ];
-    let wrappers = bench.present(&[
-        Bare,
-        BareAgain,
-        PlainLauncher,
-        PlainRelay,
-        Script,
-        Dtach,
-        Tmux,
-        Amps,
-    ]);
+    let wrappers = bench.present(&Wrapper::ALL);
     let names: Vec<_> = wrappers.iter().map(|wrapper| wrapper.name()).collect();
     for (place, dir) in &places {
         let series = interleave(&names, 5, bench.rounds(100), |index| {

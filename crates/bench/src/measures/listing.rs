@@ -53,8 +53,8 @@ fn full_store(amps: &Path, sessions: u32) -> Outcome<(Product, Home)> {
         &command.iter().map(String::as_str).collect::<Vec<_>>(),
         home.path(),
     )?;
-    let recorded = product.find(&home, "true")?;
-    product.wait_until(&home, &recorded, Record::is_final)?;
+    let recorded = product.find("true")?;
+    product.wait_until(&recorded, Record::is_final)?;
     drop(product);
     let mut store = Connection::open(Product::store(&home))?;
     fill(&mut store, &Product::filler(), sessions)?;

@@ -1,6 +1,7 @@
 //! The launcher's side of a session: facts told to the daemon, told again after it was lost, or
 //! spooled when there is none. Nothing here may keep the agent from running.
 
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use amps_core::facts::{EndFacts, OpenFacts, StartFacts};
@@ -31,8 +32,14 @@ const BEAT_ANSWER: Duration = Duration::from_millis(500);
 /// How long the prompt may wait for the last answer.
 const END: Duration = Duration::from_secs(2);
 
-/// Between two tries to find a daemon again.
+/// How long a daemon that was lost has to be followed by another.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Between two further tries to find a daemon again.
+const SEARCH: Duration = Duration::from_secs(10);
+
+/// Until the next sign of life where nobody is there to hear it.
+const UNHEARD: Duration = Duration::from_secs(3_600);
 
 /// The connection of one launch with the record.
 pub(super) struct Link<'a> {
@@ -88,6 +95,12 @@ impl<'a> Link<'a> {
         record.tell_or_spool(&Request::Started(facts));
     }
 
+    /// Returns what hangs up when the daemon goes away.
+    pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        let client = self.record.as_ref()?.client.as_ref()?;
+        Some(client.socket().as_fd())
+    }
+
     /// Returns when the first sign of life is due.
     pub(super) fn first_beat(&self) -> Instant {
         Instant::now() + self.record.as_ref().map_or(RETRY, |record| record.beat)
@@ -96,7 +109,7 @@ impl<'a> Link<'a> {
     /// Gives a sign of life and returns when the next one is due.
     pub(super) fn beat(&mut self) -> Instant {
         let Some(record) = &mut self.record else {
-            return Instant::now() + Duration::from_secs(3_600);
+            return Instant::now() + UNHEARD;
         };
         let at = self.context.clock.now();
         Instant::now() + record.renew(at)
@@ -239,13 +252,15 @@ impl Record {
             at,
         };
         let Some(client) = &mut self.client else {
-            if self.local.is_none() {
-                self.reconnect();
+            // A run that is captured here is told to a daemon when it has ended.
+            if self.local.is_some() {
+                return UNHEARD;
             }
+            self.reconnect();
             return if self.client.is_some() {
                 self.beat
             } else {
-                RETRY.max(self.beat)
+                SEARCH
             };
         };
         match client.call(request, BEAT_ANSWER) {

@@ -17,6 +17,7 @@ use rustix::process::{
 use rustix::termios::{isatty, tcgetattr};
 use signal_hook::consts::signal as number;
 
+use super::link::Link;
 use super::signals::{self, Arrived, Sender, Signals};
 
 /// After the launcher was continued, how long the agent may take to be continued by the same
@@ -67,14 +68,9 @@ impl Waiter {
         }
     }
 
-    /// Waits until the agent has ended. From `next_beat` on `beat` gives a sign of life and returns when the next one
-    /// is due.
-    pub(super) fn wait(
-        mut self,
-        child: u32,
-        mut next_beat: Instant,
-        mut beat: impl FnMut() -> Instant,
-    ) -> io::Result<Observed> {
+    /// Waits until the agent has ended, and gives the signs of life that are due meanwhile.
+    pub(super) fn wait(mut self, child: u32, link: &mut Link<'_>) -> io::Result<Observed> {
+        let mut next_beat = link.first_beat();
         let child = i32::try_from(child).ok().and_then(Pid::from_raw);
         self.child = child.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         self.handle = pidfd_open(self.child, PidfdFlags::empty()).ok();
@@ -94,14 +90,18 @@ impl Waiter {
             }
             let now = Instant::now();
             if now >= next_beat {
-                next_beat = beat();
+                next_beat = link.beat();
             }
             if self.look_at.is_some_and(|at| now >= at) {
                 self.look_at = None;
                 self.continue_if_stopped();
             }
             let until = self.look_at.map_or(next_beat, |at| at.min(next_beat));
-            self.sleep(until.saturating_duration_since(now))?;
+            let daemon_left = self.sleep(until.saturating_duration_since(now), link.socket())?;
+            if daemon_left {
+                // The beat finds that out too, and looks for the next daemon.
+                next_beat = link.beat();
+            }
             self.hear_all();
         }
     }
@@ -112,21 +112,24 @@ impl Waiter {
         }
     }
 
-    fn sleep(&self, time: Duration) -> io::Result<()> {
+    /// Waits for news. Returns whether the daemon has hung up.
+    fn sleep(&self, time: Duration, daemon: Option<BorrowedFd<'_>>) -> io::Result<bool> {
         let timeout = Timespec {
             tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(time.subsec_nanos()),
         };
-        let mut sources = vec![PollFd::from_borrowed_fd(
-            self.signals.as_fd(),
-            PollFlags::IN,
-        )];
+        // Answers that nobody waits for lie in the socket: only its end is news.
+        let hang_up = daemon.map(|daemon| PollFd::from_borrowed_fd(daemon, PollFlags::empty()));
         // The agent's end is seen here too: the signal that tells of it may be blocked.
-        if let Some(handle) = &self.handle {
-            sources.push(PollFd::from_borrowed_fd(handle.as_fd(), PollFlags::IN));
-        }
+        let end = self
+            .handle
+            .as_ref()
+            .map(|handle| PollFd::new(handle, PollFlags::IN));
+        let signals = PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN);
+        let mut sources: Vec<_> = hang_up.into_iter().chain(end).chain([signals]).collect();
         match poll(&mut sources, Some(&timeout)) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Ok(_) => Ok(daemon.is_some() && sources.first().is_some_and(has_hung_up)),
+            Err(Errno::INTR) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -194,6 +197,10 @@ impl Waiter {
             kill_process(self.child, Signal::CONT).ok();
         }
     }
+}
+
+fn has_hung_up(source: &PollFd<'_>) -> bool {
+    source.revents().intersects(PollFlags::HUP | PollFlags::ERR)
 }
 
 fn leads_session() -> bool {

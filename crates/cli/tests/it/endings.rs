@@ -158,6 +158,34 @@ fn a_daemon_killed_while_the_agent_runs_loses_nothing() {
     assert!(changes(&record).contains(&"A late.txt".to_owned()));
 }
 
+/// Returns how many sockets a process has open.
+fn sockets(pid: i32) -> usize {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let targets = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let of_sockets = targets.filter(|target| target.to_string_lossy().starts_with("socket:"));
+    of_sockets.count()
+}
+
+#[test]
+fn a_launcher_finds_the_next_daemon_long_before_its_next_beat() {
+    let Scene {
+        home, repo, run, ..
+    } = scene();
+    let with_daemon = sockets(run.pid());
+    let number_of_sockets = |what: &str, number: usize| {
+        wait::until(what, PATIENCE, || {
+            (sockets(run.pid()) == number).then_some(())
+        });
+    };
+    home.daemon().kill();
+    number_of_sockets("the launcher to notice", with_daemon - 1);
+    home.amps(["daemon", "start"]).run().ok();
+    number_of_sockets("the launcher to connect again", with_daemon);
+    repo.write("go", "");
+    run.wait(PATIENCE).ok();
+    assert_eq!(newest(&home)["status"], "completed");
+}
+
 #[test]
 fn a_stopped_launcher_is_not_dead_however_long_it_is_stopped() {
     let home = home();

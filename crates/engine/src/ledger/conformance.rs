@@ -78,7 +78,7 @@ pub(super) fn sample(number: u32) -> (Session, Run) {
             owner_pid: 1,
             owner_start_ticks: 1,
             place: Place {
-                host: "host".to_owned(),
+                host: "host".into(),
                 boot_id: BootId::new("boot"),
                 pid_namespace: 1,
             },
