@@ -10,7 +10,9 @@ mod local;
 mod signals;
 mod wait;
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -74,7 +76,15 @@ pub(crate) fn launch(context: &Context, options: &LaunchOptions, command: &[OsSt
             (Binding::Launcher, owner),
         )
     });
-    let mut link = Link::open(context, facts);
+    let prepared = OnceCell::new();
+    let meanwhile = || {
+        prepared.get_or_init(prepare);
+    };
+    let mut link = Link::open(context, facts, &meanwhile);
+    let waiter = match prepared.into_inner() {
+        Some(waiter) => waiter?,
+        None => prepare()?,
+    };
     let foreground = Foreground {
         program,
         name: name.clone(),
@@ -85,11 +95,24 @@ pub(crate) fn launch(context: &Context, options: &LaunchOptions, command: &[OsSt
             .into_iter()
             .collect(),
     };
-    run(context, &mut link, &foreground)
+    run(context, &mut link, waiter, &foreground)
 }
 
-fn run(context: &Context, link: &mut Link<'_>, foreground: &Foreground) -> Outcome {
-    let waiter = Waiter::prepare(Signals::listen()?);
+fn prepare() -> io::Result<Waiter> {
+    Ok(Waiter::prepare(Signals::listen()?))
+}
+
+fn run(
+    context: &Context,
+    link: &mut Link<'_>,
+    mut waiter: Waiter,
+    foreground: &Foreground,
+) -> Outcome {
+    if let Some(signal) = waiter.told_to_end() {
+        let detail = format!("signal {signal} arrived before the agent was started");
+        link.end(Ending::NotStarted, context.clock.now(), detail);
+        return Ok(give_back(Exit::Signal(signal), true));
+    }
     let launched_at = context.clock.now();
     point("before-spawn");
     let child = match foreground.start() {

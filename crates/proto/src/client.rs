@@ -58,6 +58,12 @@ impl Client {
     /// Sends a request and waits for its answer, at most `deadline` for each part of it.
     pub fn call(&mut self, request: Request, deadline: Duration) -> Result<Response, ClientError> {
         let id = self.send(request)?;
+        self.answer(id, deadline)
+    }
+
+    /// Waits for the answer to a request that was sent, at most `deadline` for each part of it.
+    /// Answers to earlier ones are passed over.
+    pub fn answer(&mut self, id: u64, deadline: Duration) -> Result<Response, ClientError> {
         self.reader.get_ref().set_read_timeout(Some(deadline))?;
         self.greet()?;
         loop {
@@ -95,7 +101,8 @@ impl Client {
         self.reader.get_ref()
     }
 
-    fn send(&mut self, request: Request) -> Result<u64, ClientError> {
+    /// Sends a request and returns its number, by which [`Self::answer`] knows the answer.
+    pub fn send(&mut self, request: Request) -> Result<u64, ClientError> {
         let id = self.next_id;
         self.next_id += 1;
         let line = codec::encode(&Envelope { id, request });

@@ -64,10 +64,15 @@ struct Record {
 }
 
 impl<'a> Link<'a> {
-    /// Opens the session. Whatever fails is said once, before the agent starts.
-    pub(super) fn open(context: &'a Context, facts: Option<OpenFacts>) -> Self {
+    /// Opens the session. Whatever fails is said once, before the agent starts. `meanwhile` is
+    /// called while the daemon works on its answer, if it is asked.
+    pub(super) fn open(
+        context: &'a Context,
+        facts: Option<OpenFacts>,
+        meanwhile: &dyn Fn(),
+    ) -> Self {
         let record = match (facts, context.home()) {
-            (Some(open), Ok(home)) => Some(Record::open(context, home, open)),
+            (Some(open), Ok(home)) => Some(Record::open(context, home, open, meanwhile)),
             (Some(_), Err(failure)) => {
                 failure.report();
                 output::say("amps: this run is not recorded");
@@ -148,7 +153,7 @@ impl<'a> Link<'a> {
 }
 
 impl Record {
-    fn open(context: &Context, home: Home, open: OpenFacts) -> Self {
+    fn open(context: &Context, home: Home, open: OpenFacts, meanwhile: &dyn Fn()) -> Self {
         let lock = take_lock(&home, &open);
         point("before-open");
         let mut record = Self {
@@ -162,7 +167,7 @@ impl Record {
             local: None,
             _lock: lock,
         };
-        let outcome = record.find_daemon(context);
+        let outcome = record.find_daemon(context, meanwhile);
         if let Err(reason) = outcome {
             record.open_alone(context, &reason);
         }
@@ -172,19 +177,19 @@ impl Record {
 
     /// Opens the session with the daemon, starting one if need be. A daemon of another version is
     /// asked to make room.
-    fn find_daemon(&mut self, context: &Context) -> Result<(), String> {
+    fn find_daemon(&mut self, context: &Context, meanwhile: &dyn Fn()) -> Result<(), String> {
         let home = self.home.clone();
         let starter = connect::starter(context, &home, START);
         let stream = starter
             .connect_or_start()
             .map_err(|error| error.to_string())?;
-        let stream = match self.greet(stream, OPEN_DEADLINE) {
+        let stream = match self.greet(stream, OPEN_DEADLINE, meanwhile) {
             Err(ClientError::Foreign(foreign)) => starter
                 .replace(foreign)
                 .map_err(|error| error.to_string())?,
             greeted => return greeted.map_err(|error| error.to_string()),
         };
-        self.greet(stream, OPEN_DEADLINE)
+        self.greet(stream, OPEN_DEADLINE, meanwhile)
             .map_err(|error| error.to_string())
     }
 
@@ -208,13 +213,16 @@ impl Record {
         &mut self,
         stream: std::os::unix::net::UnixStream,
         deadline: Duration,
+        meanwhile: &dyn Fn(),
     ) -> Result<(), ClientError> {
         let mut client = Client::new(stream, std::process::id())?;
         if self.spooled > 0 {
             // The daemon reads the spool first: what was told late must not pass for news.
             client.call(Request::DaemonStatus, deadline)?;
         }
-        let answer = client.call(Request::Open(Box::new(self.open.clone())), deadline)?;
+        let asked = client.send(Request::Open(Box::new(self.open.clone())))?;
+        meanwhile();
+        let answer = client.answer(asked, deadline)?;
         if let Response::Opened {
             generation, beat, ..
         } = answer
@@ -232,14 +240,14 @@ impl Record {
     fn reconnect(&mut self) {
         if let Probe::Listening(stream) = probe(&self.home) {
             // Refused or lost again: the next beat tries again.
-            drop(self.greet(stream, BEAT_ANSWER));
+            drop(self.greet(stream, BEAT_ANSWER, &|| {}));
         }
     }
 
     fn reconnect_or_start(&mut self, context: &Context) {
         let home = self.home.clone();
         if let Ok(stream) = connect::starter(context, &home, START).connect_or_start() {
-            drop(self.greet(stream, END));
+            drop(self.greet(stream, END, &|| {}));
         }
     }
 

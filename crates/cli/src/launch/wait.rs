@@ -68,6 +68,19 @@ impl Waiter {
         }
     }
 
+    /// Returns a signal that arrived before there was an agent to pass it on to, if it is one that
+    /// ends a process that does not listen. One that stops a process stops this one here.
+    pub(super) fn told_to_end(&mut self) -> Option<i32> {
+        self.signals.take().into_iter().find_map(|arrived| {
+            match arrived.signal {
+                number::SIGCHLD | number::SIGCONT | number::SIGWINCH => return None,
+                number::SIGTSTP | number::SIGTTIN | number::SIGTTOU => signals::stop_here(),
+                signal => return Some(signal),
+            }
+            None
+        })
+    }
+
     /// Waits until the agent has ended, and gives the signs of life that are due meanwhile.
     pub(super) fn wait(mut self, child: u32, link: &mut Link<'_>) -> io::Result<Observed> {
         let mut next_beat = link.first_beat();

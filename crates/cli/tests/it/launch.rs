@@ -148,6 +148,23 @@ fn an_agent_that_is_still_being_written_cannot_be_executed() {
 }
 
 #[test]
+fn a_signal_before_there_is_an_agent_ends_the_launch() {
+    let home = home();
+    home.install_agent("agent", &["touch started"]);
+    let folder = home.folder("plain");
+    let pause = home.pause_point("after-open");
+    let run = home.amps(["agent"]).cwd(&folder).pause_at(&pause).start();
+    pause.wait_reached(PATIENCE);
+    run.signal(Signal::TERM);
+    pause.release();
+    run.wait(PATIENCE).signal(Signal::TERM);
+    assert!(!folder.join("started").exists());
+    let record = newest(&home);
+    assert_eq!(record["status"], "aborted");
+    assert_eq!(record["evidence"]["kind"], "start_failed");
+}
+
+#[test]
 fn a_missing_agent_and_one_that_cannot_be_executed_are_told_apart() {
     let home = home();
     let folder = home.folder("plain");
