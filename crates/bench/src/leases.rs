@@ -39,10 +39,13 @@ pub(crate) struct Leases {
     held: Vec<Held>,
 }
 
-/// Opens `count` leases, each on a connection of its own.
-pub(crate) fn open_leases(protocol: &dyn LeaseProtocol, count: usize) -> Outcome<Leases> {
-    let mut held = Vec::with_capacity(count);
-    for number in 0..count {
+/// Opens leases number `numbers`, each on a connection of its own.
+pub(crate) fn open_leases(
+    protocol: &dyn LeaseProtocol,
+    numbers: std::ops::Range<usize>,
+) -> Outcome<Leases> {
+    let mut held = Vec::with_capacity(numbers.len());
+    for number in numbers {
         let stream = UnixStream::connect(protocol.socket())?;
         let mut lines = BufReader::with_capacity(512, stream);
         if let Some(greeting) = protocol.greeting() {
