@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{Outcome, clock};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::{Outcome, clock, terminal::PATIENCE};
 
 /// The lines with which a launcher speaks to a daemon; one line of reply follows each.
 pub(crate) trait LeaseProtocol {
@@ -31,6 +33,8 @@ pub(crate) trait LeaseProtocol {
 struct Held {
     lines: BufReader<UnixStream>,
     lease: String,
+    /// Whether the answer to its last beat has not been read.
+    unread: bool,
 }
 
 /// Leases that stay open until this is dropped.
@@ -39,24 +43,51 @@ pub(crate) struct Leases {
     held: Vec<Held>,
 }
 
-/// Opens `count` leases, each on a connection of its own.
-pub(crate) fn open_leases(protocol: &dyn LeaseProtocol, count: usize) -> Outcome<Leases> {
-    let mut held = Vec::with_capacity(count);
-    for number in 0..count {
+/// Makes room for so many descriptors, or as many as are allowed, in this process and in those
+/// that it starts from now on. Returns how many that are.
+pub(crate) fn make_room(descriptors: u64) -> u64 {
+    let allowed = getrlimit(Resource::Nofile).maximum.unwrap_or(descriptors);
+    [descriptors.max(allowed), allowed]
+        .into_iter()
+        .find(|room| {
+            let limit = Rlimit {
+                current: Some(*room),
+                maximum: Some(*room),
+            };
+            setrlimit(Resource::Nofile, limit).is_ok()
+        })
+        .unwrap_or_default()
+}
+
+/// Opens leases number `numbers`, each on a connection of its own.
+pub(crate) fn open_leases(
+    protocol: &dyn LeaseProtocol,
+    numbers: std::ops::Range<usize>,
+) -> Outcome<Leases> {
+    let mut held = Vec::with_capacity(numbers.len());
+    for number in numbers {
         let stream = UnixStream::connect(protocol.socket())?;
+        // A daemon that is out of descriptors accepts nobody and says nothing.
+        stream.set_read_timeout(Some(Duration::from_nanos(PATIENCE)))?;
         let mut lines = BufReader::with_capacity(512, stream);
         if let Some(greeting) = protocol.greeting() {
             ask(&mut lines, &greeting)?;
         }
         let reply = ask(&mut lines, &protocol.open(number))?;
         let lease = protocol.lease_of(&reply)?;
-        held.push(Held { lines, lease });
+        held.push(Held {
+            lines,
+            lease,
+            unread: false,
+        });
     }
     Ok(Leases { held })
 }
 
 impl Leases {
-    /// Renews every lease once a second, evenly spread, and returns the number of beats.
+    /// Renews every lease once a second, evenly spread, and returns the number of beats. As many
+    /// launchers would, none waits for the answers to the others; each has read its last answer
+    /// before it beats again.
     pub(crate) fn beat_for(
         &mut self,
         protocol: &dyn LeaseProtocol,
@@ -76,19 +107,40 @@ impl Leases {
             }
             due += between;
             let held = self.held.get_mut(held).ok_or("no such lease")?;
-            let line = protocol.beat(&held.lease);
-            ask(&mut held.lines, &line)?;
+            held.read_answer()?;
+            send(&mut held.lines, &protocol.beat(&held.lease))?;
+            held.unread = true;
             beats += 1;
+        }
+        for held in &mut self.held {
+            held.read_answer()?;
         }
         Ok(beats)
     }
 }
 
+impl Held {
+    fn read_answer(&mut self) -> Outcome<()> {
+        if std::mem::take(&mut self.unread) {
+            hear(&mut self.lines)?;
+        }
+        Ok(())
+    }
+}
+
 fn ask(lines: &mut BufReader<UnixStream>, line: &str) -> Outcome<String> {
-    lines.get_mut().write_all(format!("{line}\n").as_bytes())?;
+    send(lines, line)?;
+    hear(lines)
+}
+
+fn send(lines: &mut BufReader<UnixStream>, line: &str) -> Outcome<()> {
+    Ok(lines.get_mut().write_all(format!("{line}\n").as_bytes())?)
+}
+
+fn hear(lines: &mut BufReader<UnixStream>) -> Outcome<String> {
     let mut reply = String::new();
     if lines.read_line(&mut reply)? == 0 {
-        return Err(format!("the daemon hung up on {line}").into());
+        return Err("the daemon hung up".into());
     }
     Ok(reply)
 }
