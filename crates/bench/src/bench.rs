@@ -89,10 +89,11 @@ impl Bench {
             amps: args.amps.clone(),
             quick: args.quick,
             program: program.display().to_string(),
-            cache: args
-                .fixtures
-                .clone()
-                .unwrap_or_else(|| beside.join("bench-fixtures")),
+            cache: std::path::absolute(
+                args.fixtures
+                    .clone()
+                    .unwrap_or_else(|| beside.join("bench-fixtures")),
+            )?,
             runs: args.runs,
             missing: RefCell::default(),
         })

@@ -139,6 +139,15 @@ impl Product {
         Err(format!("what was waited for never came: {request:?}").into())
     }
 
+    /// Returns how many sessions the daemon has.
+    pub(crate) fn sessions(&self) -> Outcome<u64> {
+        let (count, _) = self.ask_until(&Request::DaemonStatus, |response| match response {
+            Response::Daemon(daemon) => Some(daemon.sessions),
+            _ => None,
+        })?;
+        Ok(count)
+    }
+
     fn client(&self) -> Outcome<Client> {
         let stream = UnixStream::connect(self.home.join("ampd.sock"))?;
         Ok(Client::new(stream, std::process::id())?)

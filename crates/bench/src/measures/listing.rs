@@ -58,5 +58,10 @@ fn full_store(amps: &Path, sessions: u32) -> Outcome<(Product, Home)> {
     drop(product);
     let mut store = Connection::open(Product::store(&home))?;
     fill(&mut store, &Product::filler(), sessions)?;
-    Ok((Product::start(amps, &home)?, home))
+    drop(store);
+    let product = Product::start(amps, &home)?;
+    match product.sessions()? {
+        count if count > u64::from(sessions) => Ok((product, home)),
+        count => Err(format!("the store has {count} sessions only").into()),
+    }
 }
