@@ -1,8 +1,8 @@
 //! Drives the captures of each session until nothing is owed.
 //!
-//! One driver a session takes the base, then the end, then what survivors changed; it reads what
-//! is owed from the store each time, so a driver started after a crash goes on where the last one
-//! ended.
+//! One driver a session takes the base, then the end, then what survivors changed. Unless it was
+//! given what has just been stored, it reads what is owed from the store, so a driver started
+//! after a crash goes on where the last one ended.
 
 mod drive;
 
@@ -37,11 +37,13 @@ pub(crate) struct Captures {
     drivers: Mutex<HashMap<SessionId, Driver>>,
     /// Sessions whose end can no longer be changed by what is done from now on.
     frozen: Mutex<HashSet<SessionId>>,
-    /// How long it took last to freeze the state before an agent, by the agent's folder.
+    /// How long git took last to freeze the state before an agent, by the agent's folder.
     paces: Mutex<HashMap<RawPath, Duration>>,
     /// Counts changes of any of the above.
     progress: watch::Sender<u64>,
     end_slots: Semaphore,
+    /// Taken while a state is being remembered: what nobody waits for is done one at a time.
+    remembering: Arc<Semaphore>,
 }
 
 /// A base that is being frozen.
@@ -63,7 +65,10 @@ impl Begun {
         let freezing = spawn_blocking(move || {
             let began = Instant::now();
             let frozen = capture_run::freeze_base(&work.tools, &site, &cutoff);
-            work.captures.note_pace(site.cwd, began.elapsed());
+            // What was remembered says nothing of how long git takes.
+            if frozen.as_ref().is_ok_and(|frozen| !frozen.is_recalled()) {
+                work.captures.note_pace(site.cwd, began.elapsed());
+            }
             // The session may have been told before: then nobody waits.
             tell.send(frozen.is_ok()).ok();
             frozen
@@ -85,7 +90,7 @@ struct Driver {
     again: bool,
     /// Whether it waits: for the next attempt, or for survivors to end.
     waits: bool,
-    /// Ends a wait before the next attempt.
+    /// Ends a wait before the next attempt, or has the end frozen beside other work.
     wake: Arc<Notify>,
 }
 
@@ -97,6 +102,7 @@ impl Default for Captures {
             paces: Mutex::default(),
             progress: watch::Sender::new(0),
             end_slots: Semaphore::new(END_SLOTS),
+            remembering: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -155,7 +161,7 @@ impl Captures {
         tokio::spawn(drive(Arc::clone(daemon), id, lead, wake));
     }
 
-    /// Returns how long it took last to freeze the state of a folder before an agent.
+    /// Returns how long git took last to freeze the state of a folder before an agent.
     pub(crate) fn pace(&self, cwd: &RawPath) -> Option<Duration> {
         self.paces().get(cwd).copied()
     }

@@ -34,6 +34,10 @@ use crate::recovery;
 /// What an answer to a launcher may need to reach it.
 const ON_THE_WAY: Duration = Duration::from_millis(500);
 
+/// How long the clock that dates changes may lag, in milliseconds. Waiting longer is of no use: it
+/// has been set back.
+const LONGEST_TICK_MS: u32 = 50;
+
 /// The longest that a question may wait for a capture.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -89,14 +93,14 @@ pub(crate) async fn late(daemon: &Arc<Daemon>, request: Request) -> Result<Respo
 
 async fn open(daemon: &Arc<Daemon>, facts: OpenFacts, is_late: bool) -> Result<Response, Fault> {
     let id = facts.session_id;
-    let binding = facts.binding;
-    let cwd = facts.cwd.clone();
+    let connected = !is_late && facts.binding == Binding::Launcher;
+    let site = Site::from(&facts);
     let ttl = daemon.config.lease_ttl;
-    let cutoff = Cutoff::open(daemon.clock.now());
-    let begun = (!is_late).then(|| {
-        let site = Site::from(&facts);
-        Begun::freeze(daemon, site, cutoff.clone())
-    });
+    let asked = daemon.clock.now();
+    let mut cutoff = Cutoff::open(asked);
+    let is_told_again = daemon.leases.terms(id).is_some();
+    let mut begun =
+        (!is_late && !is_told_again).then(|| Begun::freeze(daemon, site.clone(), cutoff.clone()));
     let opened = daemon
         .store(move |ledger| open_session(ledger, facts, ttl, is_late))
         .await?;
@@ -107,14 +111,19 @@ async fn open(daemon: &Arc<Daemon>, facts: OpenFacts, is_late: bool) -> Result<R
         is_new,
     } = opened;
     if !session.status.is_final() {
-        let connected = !is_late && binding == Binding::Launcher;
         daemon.leases.hold(daemon, &session, &run, connected);
     }
     if is_new {
         tracing::info!(session = %id, agent = %session.agent, is_late, "opened");
     }
-    let told = (run.lease.generation, run.lease.ttl);
-    let waited = daemon.clock.now().since(run.opened_at);
+    let stored = (run.lease.generation, run.lease.ttl);
+    let now = daemon.clock.now();
+    if now.since(asked) > daemon.config.capture.hold && begun.is_some() {
+        // The store was slow: what the person did meanwhile was there before the agent too.
+        cutoff = Cutoff::open(now);
+        begun = Some(Begun::freeze(daemon, site.clone(), cutoff.clone()));
+    }
+    let waited = now.since(run.opened_at);
     let left = OPEN_DEADLINE.saturating_sub(waited + ON_THE_WAY);
     let owes_base = run.capture.base == CaptureState::Owed;
     let base_taken = match begun {
@@ -123,7 +132,7 @@ async fn open(daemon: &Arc<Daemon>, facts: OpenFacts, is_late: bool) -> Result<R
             daemon
                 .captures
                 .go_on(daemon, (session, run), begun.freezing);
-            hold_launch(daemon, &cwd, begun.frozen, (&cutoff, left)).await
+            hold_launch(daemon, &site.cwd, begun.frozen, (&cutoff, left)).await
         }
         // The agent may be running already: the base is dated by its launch.
         _ => {
@@ -131,10 +140,10 @@ async fn open(daemon: &Arc<Daemon>, facts: OpenFacts, is_late: bool) -> Result<R
             false
         }
     };
-    let (generation, ttl) = daemon.leases.terms(id).unwrap_or(told);
+    let (generation, unasked) = daemon.leases.terms(id).unwrap_or(stored);
     Ok(Response::Opened {
         generation,
-        beat: ttl / 3,
+        beat: unasked / 3,
         base_taken,
     })
 }
@@ -148,15 +157,21 @@ async fn hold_launch(
     (cutoff, left): (&Cutoff, Duration),
 ) -> bool {
     let longest = daemon.config.capture.hold.min(left).saturating_sub(TICK);
-    // Waiting in vain helps nobody: what takes longer is judged by the instant of the launch.
+    // Waiting in vain helps nobody: what takes longer is judged by the instant of the launch. But
+    // what is remembered comes quickly.
     let is_slow = daemon.captures.pace(cwd).is_some_and(|pace| pace > longest);
-    let hold = if is_slow { Duration::ZERO } else { longest };
+    let hold = if is_slow { longest.min(TICK) } else { longest };
     if let Ok(told) = tokio::time::timeout(hold, frozen).await {
         // A base that failed is taken once more, dated by the launch.
         return told.unwrap_or(false);
     }
     cutoff.set(daemon.clock.now());
-    tokio::time::sleep(TICK).await;
+    for _ in 0..LONGEST_TICK_MS {
+        if cutoff.has_come() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     false
 }
 

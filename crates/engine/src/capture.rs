@@ -38,7 +38,7 @@ pub use diff::{Difference, DifferenceForm, diff, reach};
 pub use discover::discover;
 pub use freeze::{Frozen, freeze};
 pub use keep::keep;
-pub use memory::{Instant, Memory};
+pub use memory::{Beginning, Memory};
 pub use patch::{StoredPatch, patch};
 pub use project::root_commits;
 pub use restore::{

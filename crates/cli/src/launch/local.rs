@@ -17,6 +17,10 @@ use amps_engine::ops::capture_run::{Site, Tools, take_alone};
 
 use crate::context::Context;
 
+/// How long the clock that dates changes may lag, in milliseconds. Waiting longer is of no use: it
+/// has been set back.
+const LONGEST_TICK_MS: u32 = 50;
+
 /// How long the prompt may wait for captures by the launcher.
 const END: Duration = Duration::from_secs(2);
 
@@ -53,7 +57,12 @@ impl Local {
         let hold = self.tools.limits.hold.saturating_sub(TICK);
         if wait.recv_timeout(hold).is_err() {
             cutoff.set(self.clock.now());
-            pause(TICK);
+            for _ in 0..LONGEST_TICK_MS {
+                if cutoff.has_come() {
+                    break;
+                }
+                pause(Duration::from_millis(1));
+            }
         }
     }
 

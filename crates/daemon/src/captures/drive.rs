@@ -27,6 +27,9 @@ use crate::survivors;
 /// Between two attempts when the store cannot be asked.
 const WITHOUT_STORE: Duration = Duration::from_secs(10);
 
+/// Between two attempts to find out which project a repository is.
+const PROJECT_AGAIN: Duration = Duration::from_secs(600);
+
 /// What a driver does next.
 enum Next {
     Base,
@@ -80,7 +83,7 @@ pub(super) async fn drive(
                     Next::Base => base(&daemon, run, begun.take(), (&wake, &mut ahead)).await,
                     Next::End => end(&daemon, &session, run, ahead.take()).await,
                     Next::Patch => patch(&daemon, run).await,
-                    Next::Project => project(&daemon, run).await,
+                    Next::Project => project(&daemon, run, (&wake, &mut ahead)).await,
                     Next::Survivors => amendment(&daemon, run).await,
                     Next::Nothing if daemon.captures.finish(id) => return,
                     Next::Nothing => Ok(()),
@@ -164,6 +167,8 @@ async fn base(
     });
     let frozen = Arc::new(freezing.await??);
     let (tools, kept, of) = (Arc::clone(&daemon.tools), Arc::clone(&frozen), run.clone());
+    // At once, although the agent is starting: a base that a daemon has not kept when it dies can
+    // only be guessed by the next one.
     let mut keeping = spawn_blocking(move || capture_run::keep_base(&tools, &of, &kept));
     let taken = loop {
         tokio::select! {
@@ -181,12 +186,19 @@ async fn base(
     Ok(())
 }
 
-/// Remembers a state for the next look at the same tree, when all who wait have been answered.
+/// Remembers a state for the next look at the same tree, when all who wait have been answered. Of
+/// several at once only the first is remembered.
 fn remember(daemon: &Daemon, frozen: Arc<FrozenSide>, run: Run, side: Side) {
-    let tools = Arc::clone(&daemon.tools);
-    drop(spawn_blocking(move || {
-        frozen.remember(&tools, &run, side);
-    }));
+    if frozen.is_recalled() {
+        return;
+    }
+    if let Ok(alone) = Arc::clone(&daemon.captures.remembering).try_acquire_owned() {
+        let tools = Arc::clone(&daemon.tools);
+        drop(spawn_blocking(move || {
+            frozen.remember(&tools, &run, side);
+            drop(alone);
+        }));
+    }
 }
 
 /// Freezes the end of a session that has come to it. What fails here is done again in its turn.
@@ -233,17 +245,43 @@ fn end_cutoff(daemon: &Daemon, session: &Session) -> Cutoff {
     }
 }
 
-/// Finds out which project a repository is that was never seen before.
-async fn project(daemon: &Arc<Daemon>, run: Run) -> Result<(), Stumbled> {
-    let id = run.session_id;
+/// Finds out which project a repository is that was never seen before. A long history takes long to
+/// ask: the end of the run is frozen meanwhile.
+async fn project(
+    daemon: &Arc<Daemon>,
+    run: Run,
+    (wake, ahead): (&Notify, &mut Option<Ahead>),
+) -> Result<(), Stumbled> {
+    let (id, workspace) = (run.session_id, run.workspace.clone());
     let tools = Arc::clone(&daemon.tools);
-    let roots = spawn_blocking(move || capture_run::root_commits(&tools, &run)).await?;
+    let mut asking = spawn_blocking(move || capture_run::root_commits(&tools, &run));
+    let roots = loop {
+        tokio::select! {
+            roots = &mut asking => break roots?,
+            () = wake.notified() => if let Some(workspace) = &workspace {
+                look_ahead(daemon, id, workspace, ahead).await;
+            },
+        }
+    };
+    let roots = match roots {
+        Err(error) if error.failure() == Failure::Transient => Err(crate::log::chain(&error)),
+        // Without its history the repository is known by its place alone.
+        roots => Ok(roots.unwrap_or_default()),
+    };
     let now = daemon.clock.now();
-    // Without its history the repository is known by its place alone.
-    let roots = roots.unwrap_or_default();
-    daemon
-        .store(move |ledger| store_capture::store_project(ledger, id, roots, now))
-        .await?;
+    let stored = match roots {
+        Ok(roots) => daemon
+            .store(move |ledger| store_capture::store_project(ledger, id, roots, now))
+            .await
+            .map_err(|fault| fault.to_string()),
+        Err(reason) => Err(reason),
+    };
+    if let Err(reason) = stored {
+        // Nothing of the run is missing: it is asked again, for as long as it takes.
+        tracing::warn!(session = %id, %reason, "the project is not known");
+        daemon.captures.set_waits(id, true);
+        drop(tokio::time::timeout(PROJECT_AGAIN, wake.notified()).await);
+    }
     Ok(())
 }
 

@@ -7,6 +7,8 @@ use amps_core::capture::When;
 use amps_core::time::Moment;
 use jiff::Timestamp;
 
+use super::look::kernel_now;
+
 /// The kernel dates changes by a clock that ticks 100 to 1000 times a second, so a change may bear
 /// a time up to a tick before it was made.
 pub const TICK: Duration = Duration::from_millis(10);
@@ -60,10 +62,17 @@ impl Cutoff {
         }
     }
 
-    /// Tells that the instant is now; the first to tell wins. Who tells it lets a [`TICK`] pass
-    /// before the agent may act, so that no act of the agent is dated before the instant.
+    /// Tells that the instant is now; the first to tell wins. Who tells it waits until it
+    /// [has come](Self::has_come) before the agent may act.
     pub fn set(&self, instant: Moment) {
         let _first = self.instant.set(instant);
+    }
+
+    /// Returns whether the kernel, whose clock lags, would date a change of now at the instant or
+    /// later: then no act of the agent can be dated before it.
+    pub fn has_come(&self) -> bool {
+        self.nanoseconds()
+            .is_some_and(|instant| kernel_now() >= instant)
     }
 
     /// Returns the instant, once it has passed.

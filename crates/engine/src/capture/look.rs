@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use amps_core::path::RawPath;
+use rustix::time::{ClockId, clock_gettime};
 
 /// What is at a path.
 #[derive(Debug)]
@@ -118,6 +119,18 @@ pub(crate) struct Changed {
 /// Returns the kernel's change time, which no program can set back.
 pub(crate) fn changed_at(metadata: &Metadata) -> i128 {
     i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec())
+}
+
+/// Returns what a change would be dated that is made now, in nanoseconds since 1970. This clock
+/// ticks, so it lags behind the one that programs read; nothing is dated before it.
+pub(crate) fn kernel_now() -> i128 {
+    nanoseconds(ClockId::RealtimeCoarse)
+}
+
+/// Returns what a clock shows, in nanoseconds.
+pub(crate) fn nanoseconds(clock: ClockId) -> i128 {
+    let time = clock_gettime(clock);
+    i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
 }
 
 /// Returns the kind of a thing.

@@ -9,13 +9,15 @@ mod sources;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use amps_core::snapshot::Workspace;
+use rustix::fs::{FsWord, statfs};
+use rustix::time::ClockId;
 
 use self::footprint::Footprint;
+use super::Cutoff;
 use super::freeze::{Data, Frozen};
-use super::{Cutoff, TICK};
+use super::look::{kernel_now, nanoseconds, native};
 use crate::git::Git;
 
 /// Trees that are remembered at a time.
@@ -23,6 +25,22 @@ const TREES: usize = 8;
 
 /// Bytes of unstored contents that are worth remembering.
 const MAX_INLINE: usize = 256 * 1024;
+
+/// How far the two clocks of a look may be apart: one of them ticks.
+const CLOCKS_APART: i128 = 50_000_000;
+
+/// File systems whose times are this kernel's own, by the numbers of statfs(2): ext4, XFS, Btrfs,
+/// tmpfs, overlayfs, F2FS, ZFS, bcachefs.
+const DATED_HERE: [FsWord; 8] = [
+    0xef53,
+    0x5846_5342,
+    0x9123_683e,
+    0x0102_1994,
+    0x794c_7630,
+    0xf2f5_2010,
+    0x2fc1_2fc1,
+    0xca45_1a4e,
+];
 
 /// The trees that were frozen last. Clones share what they remember.
 #[derive(Clone, Debug, Default)]
@@ -35,31 +53,43 @@ pub struct Memory {
 struct Tree {
     workspace: Workspace,
     git: Git,
-    began: Instant,
+    began: Beginning,
     frozen: Frozen,
     footprint: Footprint,
 }
 
-/// An instant of the clock by which the kernel dates changes, in nanoseconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Instant(i128);
+/// The beginning of a look at a tree, on the clock by which the kernel dates changes and on one
+/// that nobody sets. Taken before the tree is frozen, it lets [`Memory::keep`] tell whether
+/// anything has changed since.
+#[derive(Clone, Copy, Debug)]
+pub struct Beginning {
+    /// Nanoseconds since 1970.
+    dated: i128,
+    /// Nanoseconds since the machine was started.
+    uptime: i128,
+}
 
-impl Instant {
-    /// Returns the instant that is now. Taken before a tree is frozen, it lets [`Memory::keep`]
-    /// tell whether anything has changed since.
+impl Beginning {
+    /// Returns the beginning of a look that starts now.
     pub fn now() -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        Self(since.map_or(0, |since| {
-            i128::try_from(since.as_nanos()).unwrap_or(i128::MAX)
-        }))
+        Self {
+            dated: kernel_now(),
+            uptime: nanoseconds(ClockId::Boottime),
+        }
     }
 
-    /// Returns before which time the kernel must have dated a change that was made before this
-    /// instant and before that of the cutoff.
+    /// Returns before which time the kernel dated every change that was made before this look
+    /// and before the instant of the cutoff.
     fn settled(self, cutoff: &Cutoff) -> i128 {
-        let tick = i128::try_from(TICK.as_nanos()).unwrap_or_default();
         let before = cutoff.certainly_before().unwrap_or(i128::MAX);
-        before.min(self.0 - tick)
+        before.min(self.dated)
+    }
+
+    /// Returns whether the clock that dates changes has been set back since: then a later change
+    /// may bear an earlier time.
+    fn was_set_back(self) -> bool {
+        let now = Self::now();
+        now.dated - self.dated < now.uptime - self.uptime - CLOCKS_APART
     }
 }
 
@@ -75,7 +105,7 @@ impl Memory {
         // A snapshot of an instant before that state must not show what came in between.
         let is_older = cutoff
             .nanoseconds()
-            .is_some_and(|instant| instant < tree.began.0);
+            .is_some_and(|instant| instant < tree.began.dated);
         if is_older || !tree.footprint.stands() {
             return None;
         }
@@ -90,15 +120,22 @@ impl Memory {
         &self,
         (git, workspace): (&Git, &Workspace),
         (frozen, reference): (&Frozen, &str),
-        (began, cutoff): (Instant, &Cutoff),
+        (began, cutoff): (Beginning, &Cutoff),
     ) {
-        if git.is_told_where() || !frozen.uncertain.is_empty() || inline(frozen) > MAX_INLINE {
+        if git.is_told_where()
+            || !frozen.uncertain.is_empty()
+            || inline(frozen) > MAX_INLINE
+            || !is_dated_here(workspace)
+        {
             return;
         }
         let Some(footprint) = Footprint::of(git, workspace, reference, began.settled(cutoff))
         else {
             return;
         };
+        if began.was_set_back() {
+            return;
+        }
         let tree = Arc::new(Tree {
             workspace: workspace.clone(),
             git: git.clone(),
@@ -125,6 +162,11 @@ impl Tree {
     fn is_of(&self, git: &Git, workspace: &Workspace) -> bool {
         self.workspace == *workspace && self.git == *git
     }
+}
+
+/// Returns whether this kernel dates the changes of a tree, and not some server.
+fn is_dated_here(workspace: &Workspace) -> bool {
+    statfs(native(&workspace.root)).is_ok_and(|system| DATED_HERE.contains(&system.f_type))
 }
 
 fn inline(frozen: &Frozen) -> usize {

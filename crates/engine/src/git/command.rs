@@ -254,11 +254,11 @@ impl Git {
         self.environment.home.as_deref()
     }
 
-    /// Returns the files outside of a repository where git looks for settings, ignored names and
-    /// attributes by itself, present or not: git-config(1), gitignore(5), gitattributes(5).
+    /// Returns the files of the person where git looks for settings, ignored names and attributes
+    /// by itself, present or not: git-config(1), gitignore(5), gitattributes(5).
     pub(crate) fn configuration_files(&self) -> Vec<PathBuf> {
         let environment = &self.environment;
-        let mut files = vec!["/etc/gitconfig".into(), "/etc/gitattributes".into()];
+        let mut files = Vec::new();
         if let Some(home) = &environment.home {
             files.push(home.join(".gitconfig"));
         }
@@ -270,7 +270,7 @@ impl Git {
         let named = environment
             .passed
             .iter()
-            .filter(|(name, _)| name == "GIT_CONFIG_GLOBAL" || name == "GIT_CONFIG_SYSTEM");
+            .filter(|(name, _)| name == "GIT_CONFIG_GLOBAL");
         files.extend(named.map(|(_, file)| PathBuf::from(file)));
         files
     }

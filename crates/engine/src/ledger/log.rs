@@ -90,6 +90,6 @@ mod tests {
         assert!(long > LONG, "the writer leaves the log alone");
         keeper.bring_in().unwrap();
         assert!(fs::metadata(&path).unwrap().len() > LONG);
-        assert_eq!(fill(8), long, "begun anew, the log grows no more");
+        assert!(fill(8) < LONG, "begun anew, the log is short");
     }
 }

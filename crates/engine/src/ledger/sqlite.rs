@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use amps_core::changeset::Changeset;
 use amps_core::event::{Event, Fact};
@@ -20,12 +21,17 @@ use tempfile::TempDir;
 
 use super::log::log_of;
 use super::rows::{is_owing, pair, record, text};
+use super::schema::UNFINISHED;
 use super::{
     Ledger, LedgerError, PageQuery, PageRow, ProjectSighting, Resolved, StoredPatch, Transition,
     page, schema,
 };
+use crate::files::pause;
 
 const PAIR: &str = "SELECT session.record, run.record FROM run JOIN session USING (session_id)";
+
+/// How long a checkpoint by somebody else is waited for; then the log stays beside the database.
+const CHECKPOINT: Duration = Duration::from_secs(2);
 
 /// A ledger in one SQLite file.
 #[derive(Debug)]
@@ -197,10 +203,10 @@ impl Ledger for SqliteLedger {
         let transaction = self.connection.transaction()?;
         for (lease, moment) in beats {
             transaction
-                .prepare_cached(
+                .prepare_cached(&format!(
                     "UPDATE run SET record = json_set(record, '$.lease.last_heartbeat', json(?2))
-                     WHERE lease_id = ?1 AND (is_open = 1 OR is_owing = 1) AND is_open = 1",
-                )?
+                     WHERE lease_id = ?1 AND {UNFINISHED} AND is_open = 1"
+                ))?
                 .execute([lease.to_string(), text(moment)])?;
         }
         transaction.commit()?;
@@ -299,11 +305,11 @@ impl Ledger for SqliteLedger {
     }
 
     fn open_runs(&self) -> Result<Vec<(Session, Run)>, LedgerError> {
-        self.pairs("(is_open = 1 OR is_owing = 1) AND is_open = 1")
+        self.pairs(&format!("{UNFINISHED} AND is_open = 1"))
     }
 
     fn owing_runs(&self) -> Result<Vec<(Session, Run)>, LedgerError> {
-        self.pairs("(is_open = 1 OR is_owing = 1) AND is_owing = 1")
+        self.pairs(&format!("{UNFINISHED} AND is_owing = 1"))
     }
 
     fn runs_in(&self, root: &RawPath, since: Timestamp) -> Result<Vec<SessionId>, LedgerError> {
@@ -365,8 +371,17 @@ impl Ledger for SqliteLedger {
     }
 
     fn bring_together(&mut self) -> Result<(), LedgerError> {
-        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-        Ok(self.connection.query_row(checkpoint, [], |_| Ok(()))?)
+        // The keeper of the log may be at it: SQLite answers that at once, and not by an error.
+        let deadline = Instant::now() + CHECKPOINT;
+        loop {
+            let is_busy: bool =
+                self.connection
+                    .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            if !is_busy || Instant::now() > deadline {
+                return Ok(());
+            }
+            pause(Duration::from_millis(5));
+        }
     }
 
     fn count(&self) -> Result<u64, LedgerError> {

@@ -20,7 +20,7 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use uuid::Uuid;
 
-use crate::capture::{self, CaptureError, Comparison, Cutoff, Frozen, Instant, Memory};
+use crate::capture::{self, Beginning, CaptureError, Comparison, Cutoff, Frozen, Memory};
 use crate::git::{Environment, Git};
 use crate::ledger::StoredPatch;
 use crate::testing::point;
@@ -103,13 +103,18 @@ pub struct FrozenSide {
     workspace: Workspace,
     state: Frozen,
     /// When git began to look, and for which instant; `None` for a state that was remembered.
-    looked: Option<(Instant, Cutoff)>,
+    looked: Option<(Beginning, Cutoff)>,
 }
 
 impl FrozenSide {
     /// Returns where the files live.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace
+    }
+
+    /// Returns whether the state was remembered, and git not asked.
+    pub fn is_recalled(&self) -> bool {
+        self.looked.is_none()
     }
 
     fn freeze(
@@ -125,7 +130,7 @@ impl FrozenSide {
                 looked: None,
             });
         }
-        let began = Instant::now();
+        let began = Beginning::now();
         let state = capture::freeze(git, &workspace, side, cutoff, &tools.limits)?;
         Ok(Self {
             workspace,

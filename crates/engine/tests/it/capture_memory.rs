@@ -5,7 +5,7 @@ use std::fs::{self, File, FileTimes};
 
 use amps_core::capture::Side;
 use amps_core::snapshot::Snapshot;
-use amps_engine::capture::{Cutoff, Frozen, Instant, Memory, freeze, keep};
+use amps_engine::capture::{Beginning, Cutoff, Frozen, Memory, freeze, keep};
 use amps_engine::git::{Environment, Git};
 
 use super::capture_repo::{Repo, let_pass, now};
@@ -59,8 +59,14 @@ impl Known {
     }
 
     fn remember(&self, cutoff: &Cutoff) {
+        self.remember_beside(cutoff, || {});
+    }
+
+    /// Remembers a state while somebody else does something.
+    fn remember_beside(&self, cutoff: &Cutoff, meanwhile: impl FnOnce()) {
         let (git, workspace) = (self.git(), self.repo.workspace());
-        let began = Instant::now();
+        let began = Beginning::now();
+        meanwhile();
         let frozen = self.freeze(cutoff);
         self.times.set(self.times.get() + 1);
         let reference = format!("refs/amps/remembered-{}", self.times.get());
@@ -232,8 +238,9 @@ fn an_instant_before_the_look_is_not_answered_from_memory() {
 #[test]
 fn what_changes_while_it_is_looked_at_is_not_remembered() {
     let known = Known::of(Known::lived_in());
-    known.repo.append("a", "just now\n");
-    known.remember(&Cutoff::open(now()));
+    known.remember_beside(&Cutoff::open(now()), || {
+        known.repo.append("a", "just now\n");
+    });
     assert!(!known.recalls(), "the next change might bear the same time");
     let_pass(&known.repo, now());
     known.remember(&Cutoff::open(now()));
@@ -249,6 +256,30 @@ fn a_state_of_the_past_is_not_remembered_for_today() {
     let_pass(&known.repo, now());
     known.remember(&Cutoff::ended(ended));
     assert!(!known.recalls(), "the file was left out of the state");
+}
+
+#[test]
+fn settings_behind_a_link_are_left_to_git() {
+    let repo = Known::lived_in();
+    let dotfiles = repo.home().join("dotfiles");
+    fs::write(&dotfiles, "[core]\n\tfileMode = true\n").unwrap();
+    std::os::unix::fs::symlink(&dotfiles, repo.home().join(".gitconfig")).unwrap();
+    let known = Known::of(repo);
+    assert!(!known.recalls(), "the file may change without the link");
+}
+
+#[test]
+fn replaced_objects_are_left_to_git() {
+    let repo = Known::lived_in();
+    repo.git(["replace", "HEAD", "HEAD^"]);
+    assert!(!Known::of(repo).recalls());
+}
+
+#[test]
+fn attributes_of_a_tree_are_left_to_git() {
+    let repo = Known::lived_in();
+    repo.git(["config", "attr.tree", "HEAD"]);
+    assert!(!Known::of(repo).recalls());
 }
 
 #[test]

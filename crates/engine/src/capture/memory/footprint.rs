@@ -47,7 +47,7 @@ impl Footprint {
                 marks: Vec::new(),
             },
             settled,
-            ignored: sources::ignored(git, workspace)?,
+            ignored: sources::ignored(git, workspace, MAX_PATHS)?,
             seen: HashSet::new(),
         };
         let own_git_dir = workspace.kind == WorkspaceKind::Repository;
@@ -56,7 +56,7 @@ impl Footprint {
             .iter()
             .chain(&sources::of_configuration(git, workspace)?)
         {
-            walk.add(path.as_os_str().as_bytes()).ok()?;
+            walk.add_source(path.as_os_str().as_bytes()).ok()?;
         }
         for folder in [&workspace.git_dir, &workspace.common_dir] {
             walk.look(folder.as_bytes()).ok()?;
@@ -131,6 +131,30 @@ impl Walk {
         Ok(())
     }
 
+    /// Looks at a file that git reads. One that is reached by a link may change without the link.
+    fn add_source(&mut self, path: &[u8]) -> Result<(), Unsteady> {
+        match self.look(path)? {
+            Some(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => {
+                Err(Unsteady)
+            }
+            Some(_) => self.add(path),
+            None => {
+                self.look_above(path)?;
+                self.add(path)
+            }
+        }
+    }
+
+    /// What vanished just now has left its time with the folder that it was in.
+    fn look_above(&self, path: &[u8]) -> Result<(), Unsteady> {
+        for folder in self.full(path).ancestors().skip(1) {
+            if self.look(folder.as_os_str().as_bytes())?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(Unsteady)
+    }
+
     fn add_once(&mut self, path: &[u8]) -> Result<(), Unsteady> {
         if self.seen.insert(path.to_owned()) {
             self.add(path)?;
@@ -198,8 +222,13 @@ fn is_absent(error: Errno) -> bool {
     matches!(error, Errno::NOENT | Errno::NOTDIR)
 }
 
+/// Returns the latest time that the last change may have been made. Some file systems keep whole
+/// seconds, or every other one.
 fn latest(stat: &Stat) -> i128 {
-    let time = |seconds: i128, nanoseconds: i128| seconds * 1_000_000_000 + nanoseconds;
+    let time = |seconds: i128, nanoseconds: i128| {
+        let cut_off = if nanoseconds == 0 { 2 } else { 0 };
+        (seconds + cut_off) * 1_000_000_000 + nanoseconds
+    };
     let changed = time(stat.st_ctime.into(), stat.st_ctime_nsec.into());
     changed.max(time(stat.st_mtime.into(), stat.st_mtime_nsec.into()))
 }
