@@ -213,6 +213,12 @@ impl Record {
         run.is_some_and(|run| run.capture.end == CaptureState::Done)
     }
 
+    /// Tells whether the state before the last run has been taken.
+    pub(crate) fn has_base(&self) -> bool {
+        let run = self.0.runs.last();
+        run.is_some_and(|run| run.capture.base == CaptureState::Done)
+    }
+
     /// Tells whether any changeset names a file.
     pub(crate) fn names_file(&self, name: &str) -> bool {
         let mut files = self.0.changesets.iter().flat_map(|changes| &changes.files);

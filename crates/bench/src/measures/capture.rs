@@ -93,13 +93,15 @@ impl Case {
         Ok(())
     }
 
-    /// Returns the milliseconds from the agent's last act to the record's word.
+    /// Returns the milliseconds from the agent's last act to the record's word. The agent acts when
+    /// its base has been taken: one capture is measured, not two.
     fn change_and_capture(&self, bench: &Bench, dir: &Path, round: usize) -> Outcome<f64> {
         let product = bench.product.as_ref().ok_or("no product")?;
         let tag = format!("tag-{}-{}-{round}", self.id, id());
         let argv = bench.wrapped(Amps, &self.editor(bench, round, &tag));
         let mut terminal = bench.start(&argv, dir)?;
         let session = product.find(&tag)?;
+        product.wait_until(&session, Record::has_base)?;
         terminal.send(b"\n")?;
         terminal.finish()?;
         let done = product.wait_until(&session, Record::is_captured)?;
