@@ -13,7 +13,7 @@ use amps_core::path::RawPath;
 use amps_core::process::ProcessIdentity;
 use amps_core::session::{Binding, Ending};
 use amps_core::time::Moment;
-use amps_engine::capture::{Cutoff, TICK};
+use amps_engine::capture::{Cutoff, LONGEST_LAG_MS, TICK};
 use amps_engine::ops::capture_run::Site;
 use amps_engine::ops::note_session::note_session;
 use amps_engine::ops::open_session::{Opened, open_session};
@@ -33,10 +33,6 @@ use crate::recovery;
 
 /// What an answer to a launcher may need to reach it.
 const ON_THE_WAY: Duration = Duration::from_millis(500);
-
-/// How long the clock that dates changes may lag, in milliseconds. Waiting longer is of no use: it
-/// has been set back.
-const LONGEST_TICK_MS: u32 = 50;
 
 /// The longest that a question may wait for a capture.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -166,7 +162,7 @@ async fn hold_launch(
         return told.unwrap_or(false);
     }
     cutoff.set(daemon.clock.now());
-    for _ in 0..LONGEST_TICK_MS {
+    for _ in 0..LONGEST_LAG_MS {
         if cutoff.has_come() {
             break;
         }

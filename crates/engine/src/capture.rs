@@ -33,7 +33,7 @@ use amps_core::snapshot::Oid;
 
 pub use adopt::adopt;
 pub use compare::{Comparison, compare};
-pub use cutoff::{Cutoff, TICK};
+pub use cutoff::{Cutoff, LONGEST_LAG_MS, TICK};
 pub use diff::{Difference, DifferenceForm, diff, reach};
 pub use discover::discover;
 pub use freeze::{Frozen, freeze};

@@ -10,16 +10,12 @@ use std::time::Duration;
 use amps_core::capture::Side;
 use amps_core::facts::{OpenFacts, StartFacts};
 use amps_core::time::Moment;
-use amps_engine::capture::{Cutoff, TICK};
+use amps_engine::capture::{Cutoff, LONGEST_LAG_MS, TICK};
 use amps_engine::clock::Clock;
 use amps_engine::files::pause;
 use amps_engine::ops::capture_run::{Site, Tools, take_alone};
 
 use crate::context::Context;
-
-/// How long the clock that dates changes may lag, in milliseconds. Waiting longer is of no use: it
-/// has been set back.
-const LONGEST_TICK_MS: u32 = 50;
 
 /// How long the prompt may wait for captures by the launcher.
 const END: Duration = Duration::from_secs(2);
@@ -57,7 +53,7 @@ impl Local {
         let hold = self.tools.limits.hold.saturating_sub(TICK);
         if wait.recv_timeout(hold).is_err() {
             cutoff.set(self.clock.now());
-            for _ in 0..LONGEST_TICK_MS {
+            for _ in 0..LONGEST_LAG_MS {
                 if cutoff.has_come() {
                     break;
                 }

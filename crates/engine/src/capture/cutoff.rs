@@ -13,6 +13,10 @@ use super::look::kernel_now;
 /// a time up to a tick before it was made.
 pub const TICK: Duration = Duration::from_millis(10);
 
+/// How long the kernel's clock may take to come to an instant, in milliseconds. Waiting longer is of
+/// no use: the clock has been set back.
+pub const LONGEST_LAG_MS: u32 = 50;
+
 /// A cell, shared between the taker of a snapshot and the launcher, for the instant that the
 /// snapshot stands for: the launch of the agent, or its end.
 ///
