@@ -26,6 +26,15 @@ fn last_json(output: &Output) -> Value {
     }
 }
 
+/// Begins a script: a home with one session, on a disk that is then filled.
+const FILL: &str = r#"
+        mkdir -p "$CONFIG"
+        mount -t tmpfs -o size=600k tmpfs "$CONFIG"
+        "$AMPS" run -- true
+        "$AMPS" show > /dev/null
+        dd if=/dev/zero of="$CONFIG/fill" bs=1k count=10000 2> /dev/null
+"#;
+
 #[test]
 fn a_full_disk_does_not_keep_the_agent_from_running() {
     let home = home();
@@ -33,18 +42,17 @@ fn a_full_disk_does_not_keep_the_agent_from_running() {
     let output = with_mounts(
         &home,
         &repo,
-        r#"
-        mkdir -p "$CONFIG"
-        mount -t tmpfs -o size=600k tmpfs "$CONFIG"
-        "$AMPS" run -- true
-        "$AMPS" show > /dev/null
-        dd if=/dev/zero of="$CONFIG/fill" bs=1k count=10000 2> /dev/null
+        &[
+            FILL,
+            r#"
         "$AMPS" run -- sh -c 'echo agent ran; exit 6'
         echo "code $?"
         rm "$CONFIG/fill"
         "$AMPS" run -- true
         "$AMPS" show --json
         "#,
+        ]
+        .concat(),
     )
     .ok();
     let said = output.stdout_text();
@@ -63,18 +71,17 @@ fn a_full_disk_is_told_by_its_name_and_passes() {
     let output = with_mounts(
         &home,
         &repo,
-        r#"
-        mkdir -p "$CONFIG"
-        mount -t tmpfs -o size=600k tmpfs "$CONFIG"
-        "$AMPS" run -- true
-        "$AMPS" show > /dev/null
-        dd if=/dev/zero of="$CONFIG/fill" bs=1k count=10000 2> /dev/null
+        &[
+            FILL,
+            r#"
         "$AMPS" note @ 'while the disk is full'
         echo "code $?"
         rm "$CONFIG/fill"
         "$AMPS" note @ 'when there is space'
         "$AMPS" log
         "#,
+        ]
+        .concat(),
     )
     .ok();
     let (said, refused) = (output.stdout_text(), output.stderr_text());
