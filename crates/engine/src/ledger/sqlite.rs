@@ -377,8 +377,12 @@ impl Ledger for SqliteLedger {
             let is_busy: bool =
                 self.connection
                     .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-            if !is_busy || Instant::now() > deadline {
+            if !is_busy {
                 return Ok(());
+            }
+            if Instant::now() > deadline {
+                let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+                return Err(rusqlite::Error::SqliteFailure(busy, None).into());
             }
             pause(Duration::from_millis(5));
         }
