@@ -68,17 +68,22 @@ impl Waiter {
         }
     }
 
-    /// Returns a signal that arrived before there was an agent to pass it on to, if it is one that
-    /// ends a process that does not listen. One that stops a process stops this one here.
+    /// Does what a process does that listens to no signal, with those that arrived before there was
+    /// an agent to pass them on to: returns one that ends it, and stops by one that stops it.
     pub(super) fn told_to_end(&mut self) -> Option<i32> {
-        self.signals.take().into_iter().find_map(|arrived| {
-            match arrived.signal {
-                number::SIGCHLD | number::SIGCONT | number::SIGWINCH => return None,
-                number::SIGTSTP | number::SIGTTIN | number::SIGTTOU => signals::stop_here(),
+        for Arrived { signal, .. } in self.signals.take() {
+            match signal {
+                number::SIGCHLD | number::SIGCONT | number::SIGWINCH => {}
+                number::SIGTSTP | number::SIGTTIN | number::SIGTTOU => {
+                    // Without a terminal there is no shell that would continue this process.
+                    if self.has_job_control {
+                        signals::stop_here();
+                    }
+                }
                 signal => return Some(signal),
             }
-            None
-        })
+        }
+        None
     }
 
     /// Waits until the agent has ended, and gives the signs of life that are due meanwhile.

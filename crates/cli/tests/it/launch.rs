@@ -1,9 +1,9 @@
 //! Launching an agent: what it is given, what comes back, what is recorded.
 
-use amps_testkit::{PATIENCE, Signal, wait};
+use amps_testkit::{PATIENCE, Signal, process, wait};
 use serde_json::json;
 
-use crate::record::{changes, home, newest};
+use crate::record::{AMPS, changes, home, newest};
 
 #[test]
 fn a_run_is_recorded_and_its_exit_code_comes_back() {
@@ -112,7 +112,7 @@ fn a_link_to_us_under_an_agents_name_is_passed_over() {
     let home = home();
     let real = home.install_agent("codex", &["exit 7"]);
     let shims = home.folder("shims");
-    std::os::unix::fs::symlink(crate::record::AMPS, shims.join("codex")).unwrap();
+    std::os::unix::fs::symlink(AMPS, shims.join("codex")).unwrap();
     let path = format!(
         "{}:{}:/usr/bin:/bin",
         shims.display(),
@@ -123,6 +123,22 @@ fn a_link_to_us_under_an_agents_name_is_passed_over() {
         .cwd(home.folder("plain"))
         .run()
         .code(7);
+}
+
+#[test]
+fn a_stop_before_there_is_an_agent_stops_nothing_that_nobody_would_continue() {
+    let home = home();
+    home.install_agent("agent", &["touch started"]);
+    let folder = home.folder("plain");
+    let pause = home.pause_point("after-open");
+    let launch = home
+        .command("setsid", ["--wait", AMPS, "agent"])
+        .cwd(&folder);
+    let run = launch.pause_at(&pause).start();
+    process::send(pause.wait_reached(PATIENCE), Signal::TSTP);
+    pause.release();
+    run.wait(PATIENCE).ok();
+    assert!(folder.join("started").exists());
 }
 
 #[test]
@@ -239,7 +255,7 @@ fn a_signal_from_the_launchers_own_group_reaches_the_agent() {
     let script = "\"$AMPS\" agent & while ! [ -e ready ]; do :; done; kill -USR1 $!; wait $!";
     let words = ["-c", script];
     home.command("sh", words)
-        .env("AMPS", crate::record::AMPS)
+        .env("AMPS", AMPS)
         .cwd(&folder)
         .run()
         .code(5);
@@ -251,8 +267,8 @@ fn a_daemon_that_is_stopped_holds_up_no_launch() {
     let folder = home.folder("plain");
     home.amps(["daemon", "start"]).run().ok();
     let daemon = home.daemon().wait_alive(PATIENCE);
-    amps_testkit::process::send(daemon, Signal::STOP);
-    amps_testkit::process::wait_stopped(daemon, PATIENCE);
+    process::send(daemon, Signal::STOP);
+    process::wait_stopped(daemon, PATIENCE);
     let long = "x".repeat(100_000);
     let words = [
         "run", "--", "sh", "-c", "exit 3", &long, &long, &long, &long,
@@ -264,7 +280,7 @@ fn a_daemon_that_is_stopped_holds_up_no_launch() {
         "{}",
         run.text()
     );
-    amps_testkit::process::send(daemon, Signal::CONT);
+    process::send(daemon, Signal::CONT);
     assert_eq!(newest(&home)["runs"][0]["exit_code"], 3);
 }
 
