@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::mpsc::Sender;
 
 use alacritty_terminal::event::{Event, EventListener};
-use alacritty_terminal::grid::{Dimensions as _, Grid};
+use alacritty_terminal::grid::{Charsets, Dimensions as _, Grid};
 use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::cell::Cell;
 use alacritty_terminal::term::{Config, Osc52, Term, TermMode};
@@ -20,6 +20,7 @@ use alacritty_terminal::vte::ansi::{
 
 use crate::keyboard::Keyboard;
 use crate::notes::Notes;
+use crate::paint::charsets;
 use crate::settle::settle;
 use crate::size::Size;
 
@@ -123,6 +124,30 @@ impl Emulator {
     /// Returns whether a synchronised update is open.
     pub(crate) fn is_updating(&self) -> bool {
         self.is_updating
+    }
+
+    /// Returns whether the terminal is as a shell expects it, whatever it shows.
+    pub(crate) fn is_plain(&self) -> bool {
+        let modes = TermMode::default() | TermMode::URGENCY_HINTS;
+        let Notes {
+            modes: switched,
+            keyboards: [keyboard, _],
+            modify_other_keys,
+            cursor_style,
+            region,
+            ..
+        } = &self.notes;
+        let cursor = &self.shown().cursor;
+        self.mode() == modes
+            && switched.are_plain()
+            && *keyboard == Keyboard::default()
+            && matches!(modify_other_keys, None | Some(ModifyOtherKeys::Reset))
+            && cursor_style.is_none()
+            && *region == (0..i32::from(self.size().rows))
+            && self.notes.charset == CharsetIndex::G0
+            && charsets(cursor.charsets) == charsets(Charsets::default())
+            && cursor.template == Cell::default()
+            && !self.is_updating
     }
 
     pub(crate) fn notes(&self) -> &Notes {

@@ -8,6 +8,9 @@ const EXCLUSIVE: [&[u16]; 2] = [&[1000, 1002, 1003], &[1005, 1006]];
 /// screen (47 and 1047 to 1049), a synchronised update (2026).
 const ELSEWHERE: [u16; 10] = [2, 3, 6, 12, 38, 47, 1047, 1048, 1049, 2026];
 
+/// Modes that a terminal has set at first: wrapping, the cursor, wheel keys on the alternate screen.
+const SET_AT_FIRST: [u16; 3] = [7, 25, 1007];
+
 /// More modes than any terminal has; the oldest are dropped.
 const MOST: usize = 64;
 
@@ -29,6 +32,13 @@ impl Modes {
             self.0.remove(0);
         }
         self.0.push((mode, is_set));
+    }
+
+    /// Returns whether all of them are as a shell expects.
+    pub(crate) fn are_plain(&self) -> bool {
+        self.0
+            .iter()
+            .all(|(mode, is_set)| *is_set == SET_AT_FIRST.contains(mode))
     }
 
     /// Returns the sequences that switch all of them again.

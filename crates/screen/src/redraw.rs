@@ -13,8 +13,17 @@ use crate::paint::{Painter, charsets};
 use crate::pen::Pen;
 use crate::reset::reset;
 
+/// What becomes of the lines that have scrolled out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scrollback {
+    /// They are drawn too.
+    Drawn,
+    /// They are left out.
+    Spared,
+}
+
 /// Draws a settled emulator.
-pub(crate) fn redraw(emulator: &Emulator) -> Vec<u8> {
+pub(crate) fn redraw(emulator: &Emulator, scrollback: Scrollback) -> Vec<u8> {
     let notes = emulator.notes();
     let [primary_keyboard, alternate_keyboard] = &notes.keyboards;
     let mut painter = Painter::default();
@@ -27,7 +36,7 @@ pub(crate) fn redraw(emulator: &Emulator) -> Vec<u8> {
     titles(&mut painter, emulator);
     if emulator.is_alternate() {
         let (primary, alternate) = (emulator.hidden(), emulator.shown());
-        scroll_in(&mut painter, primary);
+        scroll_in(&mut painter, primary, scrollback);
         painter.raw(primary_keyboard.sequences());
         painter.place(primary, &primary.cursor, 0);
         enter_alternate(&mut painter);
@@ -43,7 +52,7 @@ pub(crate) fn redraw(emulator: &Emulator) -> Vec<u8> {
         // Some terminals have one saved pen for both screens, and come back with that.
         painter.raw("\x1b[?1049l\x1b[m");
         plain(&mut painter);
-        scroll_in(&mut painter, primary);
+        scroll_in(&mut painter, primary, scrollback);
         leave_behind(&mut painter, primary, primary_keyboard);
     }
     tabs(&mut painter, emulator);
@@ -54,10 +63,14 @@ pub(crate) fn redraw(emulator: &Emulator) -> Vec<u8> {
 
 /// Draws the scrollback and the primary screen by scrolling them in, so that what the terminal
 /// showed before goes to its scrollback and is not lost.
-fn scroll_in(painter: &mut Painter, primary: &Grid<Cell>) {
+fn scroll_in(painter: &mut Painter, primary: &Grid<Cell>, scrollback: Scrollback) {
     painter.goto(line_count(primary) - 1, 0);
     painter.raw("\r\n");
-    painter.rows(primary, primary.topmost_line().0..line_count(primary));
+    let top = match scrollback {
+        Scrollback::Drawn => primary.topmost_line().0,
+        Scrollback::Spared => 0,
+    };
+    painter.rows(primary, top..line_count(primary));
 }
 
 fn enter_alternate(painter: &mut Painter) {

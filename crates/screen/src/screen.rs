@@ -1,12 +1,14 @@
 //! The screen of a terminal that nobody may be looking at.
 
+use std::fmt;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use alacritty_terminal::vte::ansi::{Processor, Timeout};
 
 use crate::emulator::{Emulator, Outbox};
-use crate::redraw::redraw;
+use crate::redraw::{Scrollback, redraw};
+use crate::reset::reset;
 use crate::size::Size;
 use crate::unfinished::Unfinished;
 use crate::view;
@@ -28,6 +30,12 @@ pub struct Screen {
     advanced: u64,
     outbox: Receiver<String>,
     answers: Vec<Answer>,
+}
+
+impl fmt::Debug for Screen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Screen").finish_non_exhaustive()
+    }
 }
 
 impl Screen {
@@ -90,10 +98,29 @@ impl Screen {
     /// Returns the bytes that bring a terminal of the same size, whatever it shows, to the state
     /// that it would be in, had it been given all the bytes. What it showed goes to its scrollback.
     pub fn redraw(&mut self) -> Vec<u8> {
+        self.redraw_from(Scrollback::Drawn)
+    }
+
+    /// Returns what [`redraw`](Self::redraw) does, for a terminal that has the lines that scrolled
+    /// out already.
+    pub fn redraw_without_scrollback(&mut self) -> Vec<u8> {
+        self.redraw_from(Scrollback::Spared)
+    }
+
+    fn redraw_from(&mut self, scrollback: Scrollback) -> Vec<u8> {
         self.emulator.settle();
-        let mut bytes = redraw(&self.emulator);
+        let mut bytes = redraw(&self.emulator, scrollback);
         bytes.extend_from_slice(self.unfinished.bytes());
         bytes
+    }
+
+    /// Returns the bytes that give the terminal back to a shell, whose lines go below what is
+    /// shown; none if the program has left it as a shell expects it.
+    pub fn leave(&self) -> Vec<u8> {
+        if self.unfinished.is_empty() && self.emulator.is_plain() {
+            return Vec::new();
+        }
+        reset()
     }
 
     /// Returns the bytes that draw what is visible on a terminal of any size, cut to it so that the

@@ -45,6 +45,11 @@ impl Unfinished {
         &self.bytes
     }
 
+    /// Returns whether nothing has been begun.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state == State::Ground && self.bytes.is_empty()
+    }
+
     /// Takes the bytes that begin a character, to be given again with its rest: the parser loses
     /// what follows a character that it was given in parts.
     pub(crate) fn take_character(&mut self) -> Vec<u8> {

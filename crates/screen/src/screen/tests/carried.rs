@@ -127,3 +127,42 @@ fn a_reset_screen_has_every_mode_as_a_fresh_one() {
     );
     assert_eq!(left.shown().cursor, fresh.shown().cursor);
 }
+
+#[test]
+fn a_terminal_is_left_alone_by_a_program_that_left_it_as_it_was() {
+    let clean =
+        "text\x1b[1mbold\x1b[m\x1b[?1049h\x1b[2J\x1b[?1049l\x1b[?2004h\x1b[?2004l\x1b[>1u\x1b[<u";
+    assert_eq!(screen(4, 20, clean).leave(), b"");
+    for left in [
+        "\x1b[?1049h",
+        "\x1b[?25l",
+        "\x1b[?1003h",
+        "\x1b[?2004h",
+        "\x1b[?2031h",
+        "\x1b[?7l",
+        "\x1b[>1u",
+        "\x1b[>4;2m",
+        "\x1b[5 q",
+        "\x1b[31m",
+        "\x1b(0",
+        "\x0e",
+        "\x1b[2;3r",
+        "\x1b=",
+        "\x1b[4h",
+        "\x1bPhalf",
+    ] {
+        assert_eq!(screen(4, 20, left).leave(), reset(), "{left:?}");
+    }
+}
+
+#[test]
+fn a_terminal_that_has_the_scrollback_is_not_given_it_again() {
+    let text = "line\r\n".repeat(9);
+    let mut shown = screen(4, 20, text);
+    let drawn = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().matches("line").count();
+    assert_eq!(drawn(shown.redraw()), 9);
+    assert_eq!(drawn(shown.redraw_without_scrollback()), 3);
+    let mut other = screen(4, 20, "garbage");
+    other.advance(&shown.redraw_without_scrollback());
+    assert_eq!(other.text(), shown.text());
+}
