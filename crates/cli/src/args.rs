@@ -45,6 +45,16 @@ pub(crate) struct LaunchOptions {
     /// Note a record that the agent was given as context; may be repeated
     #[arg(long = "context", value_name = "ID")]
     pub(crate) context_ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) hold: HoldOptions,
+}
+
+// How a session that is launched is held.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct HoldOptions {
+    /// Start the agent on a terminal of its own, and leave it there; `amps attach` shows it
+    #[arg(long)]
+    pub(crate) detach: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -60,6 +70,10 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Show everything about one session
     Show(ShowArgs),
+    /// Show a held session on this terminal
+    Attach(AttachArgs),
+    /// Have everybody leave who sees a held session; the agent goes on
+    Detach(HeldArgs),
     /// Show what a session changed
     Diff(DiffArgs),
     /// Show the history of a session, event by event
@@ -68,6 +82,10 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Bring files back as they were before or after a session
     Restore(RestoreArgs),
+    /// Show what the agent of a held session shows now
+    Screen(ScreenArgs),
+    /// Type for the agent of a held session
+    Send(SendArgs),
     /// Add a note to a session
     Note(NoteArgs),
     /// Manage the daemon
@@ -77,6 +95,12 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     /// Write the man pages
     Man(ManArgs),
+    /// Hold a session
+    #[command(hide = true, subcommand)]
+    Host(HostCommand),
+    /// Manage the terminal that this command is run on
+    #[command(subcommand)]
+    Terminal(TerminalCommand),
     /// Write the reference pages of the documentation
     #[command(hide = true)]
     Reference(ReferenceArgs),
@@ -191,6 +215,97 @@ pub(crate) struct ShowArgs {
     pub(crate) no_wait: bool,
     #[command(flatten)]
     pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AttachArgs {
+    /// An id, the beginning of one, or a name; the newest held session if there is none
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: Option<String>,
+    /// Only watch; what is typed does not reach the agent
+    #[arg(long, conflicts_with = "take_over")]
+    pub(crate) read_only: bool,
+    /// Have another client leave that types in the session
+    #[arg(long)]
+    pub(crate) take_over: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HeldArgs {
+    /// An id, the beginning of one, or a name; the newest held session if there is none
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScreenArgs {
+    /// An id, the beginning of one, or a name; the newest held session if there is none
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: Option<String>,
+    /// With colours and other attributes
+    #[arg(long)]
+    pub(crate) ansi: bool,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SendArgs {
+    /// An id, the beginning of one, or a name
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+    /// The text; read from standard input when it is `-` or missing and no key is named
+    #[arg(value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// Mark the text as pasted if the agent asked for such marks
+    #[arg(long)]
+    pub(crate) paste: bool,
+    /// Press a key after the text, such as `ctrl-c`, `enter`, `up` or `escape`; may be repeated
+    #[arg(long = "key", value_name = "KEY")]
+    pub(crate) keys: Vec<String>,
+    /// Press the enter key after all else
+    #[arg(long)]
+    pub(crate) enter: bool,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub(crate) enum HostCommand {
+    /// Be the host of a session; what it holds is read from standard input
+    Run,
+    /// Start a host that is nobody's child, and leave
+    Start,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub(crate) enum TerminalCommand {
+    /// Bring this terminal back after the program that showed an agent on it was killed
+    Restore,
+    /// Print what has a shell do so before each prompt
+    Hook(TerminalHookArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TerminalHookArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: HookShell,
+}
+
+/// The shells that can be told to bring a terminal back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HookShell {
+    /// Bash
+    Bash,
+    /// Fish
+    Fish,
+    /// Z shell
+    Zsh,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,9 @@
 //! One file per command.
 
+pub(crate) mod attach;
 mod completions;
 mod daemon;
+mod detach;
 mod diff;
 mod explain;
 mod list;
@@ -10,8 +12,11 @@ mod man;
 mod note;
 mod reference;
 mod restore;
+mod screen;
+mod send;
 mod session;
-mod show;
+pub(crate) mod show;
+mod terminal;
 
 use amps_core::error::ErrorCode;
 use amps_proto::fault::Fault;
@@ -25,7 +30,7 @@ use crate::launch;
 pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
     let launches = matches!(cli.command, Command::Agent(_) | Command::Run(_));
     if !launches && !cli.launch.is_empty() {
-        let words = "--name, --note, --tag and --context belong to a launch";
+        let words = "--name, --note, --tag, --context and --detach belong to a launch";
         return Err(Fault::new(ErrorCode::BadArgument, words)
             .hint("`amps --name NAME AGENT`, or `amps run --name NAME -- CMD`")
             .into());
@@ -33,17 +38,23 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
     match cli.command {
         Command::Agent(command) => launch::launch(context, &cli.launch, &command),
         Command::Run(args) => launch::launch(context, &args.launch.over(cli.launch), &args.command),
+        Command::Attach(args) => attach::run(context, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Daemon(command) => daemon::run(context, &command),
+        Command::Detach(args) => detach::run(context, &args),
         Command::Diff(args) => diff::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),
+        Command::Host(command) => launch::hold::host(context, &command),
         Command::List(args) => list::run(context, &args),
         Command::Log(args) => log::run(context, &args),
         Command::Man(args) => man::run(&args),
         Command::Note(args) => note::run(context, args),
         Command::Reference(args) => reference::run(&args),
         Command::Restore(args) => restore::run(context, &args),
+        Command::Screen(args) => screen::run(context, &args),
+        Command::Send(args) => send::run(context, &args),
         Command::Session(command) => session::run(context, command),
         Command::Show(args) => show::run(context, &args),
+        Command::Terminal(command) => terminal::run(context, &command),
     }
 }

@@ -3,10 +3,11 @@
 use amps_core::error::ErrorCode;
 use amps_engine::capture::Memory;
 use amps_engine::clock::Clock;
-use amps_engine::config::Config;
+use amps_engine::config::{Config, HoldConfig};
 use amps_engine::git::Environment as GitEnvironment;
 use amps_engine::home::Home;
 use amps_engine::ops::capture_run::Tools;
+use amps_host::{Chord, InvalidChord};
 use amps_proto::fault::Fault;
 
 use crate::env::Environment;
@@ -41,6 +42,27 @@ impl Context {
             .map_err(|error| Failure::of(ErrorCode::ConfigInvalid, &error))?;
         let home = Home::new(home.folder().to_owned(), config.database.clone());
         Ok((home, config))
+    }
+
+    /// Returns how sessions are held. What is wrong with the configuration keeps no agent from
+    /// running.
+    pub(crate) fn hold_config(&self) -> HoldConfig {
+        self.configured()
+            .map(|(_, config)| config.hold)
+            .unwrap_or_default()
+    }
+
+    /// Returns the keys that detach.
+    pub(crate) fn chord(&self) -> Result<Option<Chord>, Failure> {
+        let (_, config) = self.configured()?;
+        let chord = config.hold.detach.as_deref().map(str::parse).transpose();
+        chord.map_err(|error: InvalidChord| {
+            let mut fault = Fault::new(ErrorCode::ConfigInvalid, "`hold.detach` names no keys");
+            fault.causes.push(error.to_string());
+            fault
+                .hint("write keys such as `ctrl-a d`, or `none`")
+                .into()
+        })
     }
 
     /// Returns what git is given to run with.

@@ -41,7 +41,7 @@ const DAEMON: [&str; 12] = [
 ];
 
 /// The variables that amps reads, with what each does; the reference is made of this.
-pub(crate) const NAMES: [(&str, &str); 9] = [
+pub(crate) const NAMES: [(&str, &str); 11] = [
     (CONFIG_DIR, "the home, instead of `~/.ampsm`"),
     (
         LOG_LEVEL,
@@ -66,6 +66,8 @@ pub(crate) const NAMES: [(&str, &str); 9] = [
         "AMPSM_CAPTURE_MAX_PATCH_SIZE",
         "overrides `capture.max_patch_size`",
     ),
+    ("AMPSM_HOLD_DETACH", "overrides `hold.detach`"),
+    ("AMPSM_HOLD_SCROLLBACK", "overrides `hold.scrollback`"),
 ];
 
 /// The environment of this process, read once.
@@ -159,6 +161,26 @@ impl Environment {
             .iter()
             .filter_map(|name| Some((OsString::from(name), self.os(name)?.to_owned())))
             .collect()
+    }
+
+    /// Returns the folder in which services of this person listen.
+    pub(crate) fn runtime_folder(&self) -> Option<PathBuf> {
+        self.os("XDG_RUNTIME_DIR").map(PathBuf::from)
+    }
+
+    /// Returns the person's name.
+    pub(crate) fn user(&self) -> Option<OsString> {
+        self.os("USER").map(OsStr::to_owned)
+    }
+
+    /// Returns the session that this process belongs to.
+    pub(crate) fn session(&self) -> Option<String> {
+        self.text(amps_engine::process::SESSION_VARIABLE)
+    }
+
+    /// Returns whether nothing tells what kind of terminal there is.
+    pub(crate) fn has_no_terminal_kind(&self) -> bool {
+        self.text("TERM").is_none_or(|kind| kind == "dumb")
     }
 
     /// Returns what a daemon is started with.

@@ -5,6 +5,7 @@
 //! whatever cannot be told to a daemon is spooled, and the agent is started all the same.
 
 pub(crate) mod facts;
+pub(crate) mod hold;
 mod link;
 mod local;
 mod signals;
@@ -29,7 +30,7 @@ use amps_proto::fault::Fault;
 use self::link::Link;
 use self::signals::Signals;
 use self::wait::{Observed, Waiter};
-use crate::args::LaunchOptions;
+use crate::args::{HoldOptions, LaunchOptions};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::{Outcome, env, output};
@@ -42,8 +43,10 @@ impl LaunchOptions {
             note,
             tags,
             context_ids,
+            hold,
         } = self;
-        name.is_none() && note.is_none() && tags.is_empty() && context_ids.is_empty()
+        let notes_nothing = name.is_none() && note.is_none() && tags.is_empty();
+        notes_nothing && context_ids.is_empty() && !hold.detach
     }
 
     /// Returns these options, and the other ones where these say nothing.
@@ -54,6 +57,9 @@ impl LaunchOptions {
             note: self.note.or(other.note),
             tags: both(self.tags, other.tags),
             context_ids: both(self.context_ids, other.context_ids),
+            hold: HoldOptions {
+                detach: self.hold.detach || other.hold.detach,
+            },
         }
     }
 }
@@ -65,6 +71,9 @@ pub(crate) fn launch(context: &Context, options: &LaunchOptions, command: &[OsSt
     };
     let program = find_program(name, &context.environment.path(), &env::own_program())
         .map_err(|error| not_started(&error))?;
+    if options.hold.detach {
+        return hold::start(context, options, (&program, command));
+    }
     let agent = agent_name(name);
     let owner = process::identity(std::process::id(), &context.clock);
     let facts = owner.map(|owner| {
@@ -170,6 +179,16 @@ fn agent_name(command: &std::ffi::OsStr) -> String {
 }
 
 fn not_started(error: &ExecError) -> Failure {
+    let fault = refusal(error);
+    if fault.code == ErrorCode::Internal {
+        output::complain(&fault);
+        return Failure::Launch(exit_code::LAUNCH_FAILED);
+    }
+    fault.into()
+}
+
+/// Returns why an agent could not be started.
+fn refusal(error: &ExecError) -> Fault {
     let (code, hint) = match error {
         ExecError::NotFound { .. } => (
             ErrorCode::AgentNotFound,
@@ -179,11 +198,7 @@ fn not_started(error: &ExecError) -> Failure {
             ErrorCode::AgentNotExecutable,
             "check the file, its permissions and the length of its arguments",
         ),
-        ExecError::Start { .. } => {
-            let fault = Fault::of(ErrorCode::Internal, error);
-            output::complain(&fault);
-            return Failure::Launch(exit_code::LAUNCH_FAILED);
-        }
+        ExecError::Start { .. } => return Fault::of(ErrorCode::Internal, error),
     };
-    Fault::of(code, error).hint(hint).into()
+    Fault::of(code, error).hint(hint)
 }

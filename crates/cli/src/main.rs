@@ -6,6 +6,7 @@ mod connect;
 mod context;
 mod env;
 mod error;
+mod held;
 mod launch;
 mod output;
 mod text;

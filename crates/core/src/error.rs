@@ -67,6 +67,10 @@ codes! {
     StoreFailed = "E024", "store failed";
     /// A file or folder cannot be read or written.
     FileFailed = "E025", "file not readable or writable";
+    /// Another client types in the session.
+    KeyboardTaken = "E027", "somebody else types";
+    /// The host of a held session cannot be reached.
+    HostUnreachable = "E028", "host unreachable";
     /// A defect of amps.
     Internal = "E070", "internal error";
 }

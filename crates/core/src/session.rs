@@ -229,8 +229,20 @@ pub fn step(status: Status, input: Input) -> Result<(Status, Option<StatusReason
 pub enum Binding {
     /// `amps <agent>`: the launcher holds the lease and reports the agent's exit.
     Launcher,
+    /// `amps run --detach`: a host holds the lease and the agent's terminal, and reports its exit.
+    Host,
     /// `amps session start`: the calling shell holds the lease and reports nothing.
     Shell,
+}
+
+impl Binding {
+    /// Returns whether the owner of the lease stays connected and reports how the agent ended.
+    pub fn reports_exit(self) -> bool {
+        match self {
+            Self::Launcher | Self::Host => true,
+            Self::Shell => false,
+        }
+    }
 }
 
 /// One unit of agent work.

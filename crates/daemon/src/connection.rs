@@ -11,7 +11,6 @@ use std::task::{Context, Poll, ready};
 
 use amps_core::error::ErrorCode;
 use amps_core::id::SessionId;
-use amps_core::session::Binding;
 use amps_proto::codec::{self, MAX_REQUEST};
 use amps_proto::fault::Fault;
 use amps_proto::request::{Envelope, Request};
@@ -122,7 +121,7 @@ impl Connection {
             };
         }
         let opens = match &envelope.request {
-            Request::Open(facts) if facts.binding == Binding::Launcher => Some(facts.session_id),
+            Request::Open(facts) if facts.binding.reports_exit() => Some(facts.session_id),
             _ => None,
         };
         let outcome = carry_out(daemon, envelope).await;

@@ -89,7 +89,7 @@ pub(crate) async fn late(daemon: &Arc<Daemon>, request: Request) -> Result<Respo
 
 async fn open(daemon: &Arc<Daemon>, facts: OpenFacts, is_late: bool) -> Result<Response, Fault> {
     let id = facts.session_id;
-    let connected = !is_late && facts.binding == Binding::Launcher;
+    let connected = !is_late && facts.binding.reports_exit();
     let site = Site::from(&facts);
     let ttl = daemon.config.lease_ttl;
     let asked = daemon.clock.now();

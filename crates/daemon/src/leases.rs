@@ -311,7 +311,7 @@ pub(crate) async fn end_vacated(daemon: Arc<Daemon>, id: SessionId, proof: Evide
         (EvidenceKind::BootIdChanged, _) => Ending::MachineRestarted,
         (EvidenceKind::LeaseExpired, _) => Ending::LeaseExpired,
         (_, Binding::Shell) => Ending::ShellEnded,
-        (_, Binding::Launcher) => Ending::OwnerDead,
+        (_, Binding::Launcher | Binding::Host) => Ending::OwnerDead,
     };
     let evidence = Evidence {
         kind: proof,
@@ -332,6 +332,7 @@ pub(crate) async fn end_vacated(daemon: Arc<Daemon>, id: SessionId, proof: Evide
 
 fn detail(proof: EvidenceKind, binding: Binding) -> String {
     let owner = match binding {
+        Binding::Host => "the host",
         Binding::Launcher => "the launcher",
         Binding::Shell => "the shell",
     };

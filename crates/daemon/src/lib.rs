@@ -15,7 +15,6 @@ mod owners;
 mod queries;
 mod recovery;
 mod run;
-mod socket;
 mod starter;
 mod survivors;
 mod writer;

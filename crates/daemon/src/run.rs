@@ -14,12 +14,13 @@ use amps_engine::ledger::LedgerError;
 use amps_engine::ledger::damage::open_or_recover;
 use amps_engine::ledger::log::LogKeeper;
 use amps_engine::ops::capture_run::Tools;
+use amps_engine::socket;
 use amps_proto::fault::Fault;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::daemon::{Daemon, Parts};
-use crate::{connection, lease_clock, leases, log, recovery, socket};
+use crate::{connection, lease_clock, leases, log, recovery};
 
 /// How long captures that are under way may hold up the end of the daemon. What is not done by
 /// then is owed to the next one.

@@ -15,7 +15,7 @@ use amps_proto::client::{Client, ClientError};
 use amps_proto::request::Request;
 use amps_proto::version::Hello;
 
-use crate::socket;
+use amps_engine::socket;
 
 /// Between looks for a socket that is about to appear.
 const LOOK: Duration = Duration::from_millis(2);

@@ -18,6 +18,8 @@ pub struct Config {
     pub lease_ttl: Duration,
     /// Limits of a capture.
     pub capture: CaptureLimits,
+    /// How sessions are held.
+    pub hold: HoldConfig,
     /// Where the database lies, if not in the home.
     pub database: Option<PathBuf>,
 }
@@ -27,7 +29,26 @@ impl Default for Config {
         Self {
             lease_ttl: DEFAULT_TTL,
             capture: CaptureLimits::default(),
+            hold: HoldConfig::default(),
             database: None,
+        }
+    }
+}
+
+/// How sessions are held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldConfig {
+    /// The keys that detach; `None` for none.
+    pub detach: Option<String>,
+    /// Lines that are kept of what has left the screen.
+    pub scrollback: usize,
+}
+
+impl Default for HoldConfig {
+    fn default() -> Self {
+        Self {
+            detach: Some("ctrl-\\ d".to_owned()),
+            scrollback: 2_000,
         }
     }
 }
@@ -65,7 +86,7 @@ pub enum ConfigError {
 }
 
 /// The variables that override the file, with the keys that they stand for.
-pub const VARIABLES: [(&str, &str); 7] = [
+pub const VARIABLES: [(&str, &str); 9] = [
     ("AMPSM_DB_PATH", "database.path"),
     ("AMPSM_LEASE_TTL", "lease.ttl"),
     ("AMPSM_CAPTURE_HOLD", "capture.hold"),
@@ -73,6 +94,8 @@ pub const VARIABLES: [(&str, &str); 7] = [
     ("AMPSM_CAPTURE_MAX_FILE_SIZE", "capture.max_file_size"),
     ("AMPSM_CAPTURE_MAX_FOLDER_FILES", "capture.max_folder_files"),
     ("AMPSM_CAPTURE_MAX_PATCH_SIZE", "capture.max_patch_size"),
+    ("AMPSM_HOLD_DETACH", "hold.detach"),
+    ("AMPSM_HOLD_SCROLLBACK", "hold.scrollback"),
 ];
 
 /// The keys of the file that this program acts on. Sections of other features are passed over.
@@ -82,6 +105,7 @@ struct File {
     database: DatabaseSection,
     lease: LeaseSection,
     capture: CaptureSection,
+    hold: HoldSection,
 }
 
 #[derive(Default, Deserialize)]
@@ -106,6 +130,13 @@ struct CaptureSection {
     max_patch_size: Option<String>,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct HoldSection {
+    detach: Option<String>,
+    scrollback: Option<String>,
+}
+
 impl Config {
     /// Reads the file, if there is one, and lets the variables override it.
     pub fn load(path: &Path, variables: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
@@ -118,6 +149,8 @@ impl Config {
             ("capture.max_file_size", file.capture.max_file_size),
             ("capture.max_folder_files", file.capture.max_folder_files),
             ("capture.max_patch_size", file.capture.max_patch_size),
+            ("hold.detach", file.hold.detach),
+            ("hold.scrollback", file.hold.scrollback),
         ];
         let mut config = Self::default();
         for (key, value) in values {
@@ -156,6 +189,14 @@ impl Config {
             "capture.max_folder_files" => {
                 let expected = "a number of files";
                 self.capture.max_folder_files = value.parse().map_err(|_| wrong(expected))?;
+            }
+            "hold.detach" => {
+                let keys = value.trim();
+                self.hold.detach = (keys != "none").then(|| keys.to_owned());
+            }
+            "hold.scrollback" => {
+                let expected = "a number of lines";
+                self.hold.scrollback = value.parse().map_err(|_| wrong(expected))?;
             }
             _ => {
                 let bytes = usize::try_from(size()?).map_err(|_| wrong("a smaller size"))?;

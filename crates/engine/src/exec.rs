@@ -1,13 +1,18 @@
 //! Child processes that are not git: the agent in the foreground, the daemon in the background.
 
+mod scope;
+
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::io::Errno;
+
+pub use scope::{Standing, enter_scope};
 
 use crate::files;
 
@@ -114,10 +119,36 @@ impl Foreground {
     /// Starts it with everything inherited: terminal, process group, folder, signals' fates. A
     /// file without an interpreter line is run by `sh`, as a shell does.
     pub fn start(&self) -> Result<Child, ExecError> {
-        let start = |program: &Path, leading: Option<&Path>| self.command(program, leading).spawn();
-        let outcome = match start(&self.program, None) {
+        self.start_by(|mut command| command.spawn())
+    }
+
+    /// Starts it as the leader of a session of its own on a new terminal, and returns our end of
+    /// that. `prepare` may set the terminal up before.
+    pub fn start_on_terminal(
+        &self,
+        prepare: impl Fn(BorrowedFd<'_>) -> io::Result<()>,
+    ) -> Result<(Child, OwnedFd), ExecError> {
+        let mut master = None;
+        let child = self.start_by(|command| {
+            let (ours, theirs) = pty_process::blocking::open().map_err(io_error)?;
+            prepare(ours.as_fd())?;
+            let child = pty_process::blocking::Command::from(command)
+                .spawn(theirs)
+                .map_err(io_error)?;
+            master = Some(OwnedFd::from(ours));
+            Ok(child)
+        })?;
+        let master = master.expect("an agent that was started has a terminal");
+        Ok((child, master))
+    }
+
+    fn start_by(
+        &self,
+        mut start: impl FnMut(Command) -> io::Result<Child>,
+    ) -> Result<Child, ExecError> {
+        let outcome = match start(self.command(&self.program, None)) {
             Err(error) if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
-                start(Path::new("/bin/sh"), Some(&self.program))
+                start(self.command(Path::new("/bin/sh"), Some(&self.program)))
             }
             outcome => outcome,
         };
@@ -145,6 +176,13 @@ impl Foreground {
             command.arg0(&self.name);
         }
         command
+    }
+}
+
+fn io_error(error: pty_process::Error) -> io::Error {
+    match error {
+        pty_process::Error::Io(error) => error,
+        pty_process::Error::Rustix(error) => error.into(),
     }
 }
 
@@ -180,9 +218,59 @@ pub fn start_detached(
     pid.map_err(|_| failed(io::Error::from(io::ErrorKind::UnexpectedEof)))
 }
 
+/// Starts this program once more as a messenger that starts a program by [`start_and_pass_on`] and
+/// leaves, gives that one `input`, and returns what it says. Variables and folder are inherited;
+/// nothing of the terminal is.
+pub fn start_by_messenger(
+    program: &Path,
+    messenger: &[&str],
+    input: &[u8],
+    log: &Path,
+) -> Result<ChildStdout, ExecError> {
+    let failed = |source| ExecError::Start {
+        path: program.to_owned(),
+        source,
+    };
+    let log = files::open_to_append(log).map_or_else(|_| Stdio::null(), Stdio::from);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the room that starts programs"
+    )]
+    let mut command = Command::new(program);
+    command
+        .args(messenger)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .process_group(0);
+    let mut child = command.spawn().map_err(failed)?;
+    let told = child.stdin.take().map(|mut stdin| stdin.write_all(input));
+    let said = child.stdout.take();
+    child.wait().map_err(failed)?;
+    match (told, said) {
+        (Some(Ok(())), Some(said)) => Ok(said),
+        (Some(Err(source)), _) => Err(failed(source)),
+        _ => Err(failed(io::Error::from(io::ErrorKind::BrokenPipe))),
+    }
+}
+
+/// Starts a program in a session of its own with this process's standard streams and no other
+/// descriptor: when this process has ended it is nobody's child.
+pub fn start_and_pass_on(program: &Path, arguments: &[&str]) -> Result<(), ExecError> {
+    start_apart(program, arguments, Stdio::inherit).map(drop)
+}
+
 /// Starts a program in a session of its own, with this process's standard error and nothing else,
 /// and returns its pid without waiting for it: when this process has ended it is nobody's child.
 pub fn start_and_leave(program: &Path, arguments: &[&str]) -> Result<u32, ExecError> {
+    start_apart(program, arguments, Stdio::null)
+}
+
+fn start_apart(
+    program: &Path,
+    arguments: &[&str],
+    streams: fn() -> Stdio,
+) -> Result<u32, ExecError> {
     let failed = |source| ExecError::Start {
         path: program.to_owned(),
         source,
@@ -197,10 +285,7 @@ pub fn start_and_leave(program: &Path, arguments: &[&str]) -> Result<u32, ExecEr
         reason = "this is the room that starts programs"
     )]
     let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
+    command.args(arguments).stdin(streams()).stdout(streams());
     command.spawn().map(|child| child.id()).map_err(failed)
 }
 

@@ -65,6 +65,16 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> 
     write().map_err(|source| FileError::new("write", path, source))
 }
 
+/// Writes a private file of which nothing is asked after a loss of power.
+pub fn write_private(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let write = || -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(true).write(true).mode(0o600);
+        options.open(path)?.write_all(content)
+    };
+    write().map_err(|source| FileError::new("write", path, source))
+}
+
 /// Opens a private file to be appended to, and makes it when it is missing.
 pub fn open_to_append(path: &Path) -> io::Result<File> {
     OpenOptions::new()

@@ -21,7 +21,12 @@ impl Home {
 
     /// Makes the folders that are missing, for their owner only.
     pub fn create(&self) -> Result<(), FileError> {
-        for folder in [self.folder.clone(), self.leases(), self.spool()] {
+        for folder in [
+            self.folder.clone(),
+            self.hosts(),
+            self.leases(),
+            self.spool(),
+        ] {
             files::create_private_folder(&folder)?;
         }
         Ok(())
@@ -77,6 +82,26 @@ impl Home {
     /// Returns the lock of one lease.
     pub fn lease_lock(&self, lease: LeaseId) -> PathBuf {
         self.leases().join(lease.to_string())
+    }
+
+    /// Returns the folder of the sockets of hosts.
+    pub fn hosts(&self) -> PathBuf {
+        self.folder.join("hosts")
+    }
+
+    /// Returns the socket of the host of a session.
+    pub fn host_socket(&self, session: SessionId) -> PathBuf {
+        self.hosts().join(format!("{session}.sock"))
+    }
+
+    /// Returns the log of the hosts.
+    pub fn host_log(&self) -> PathBuf {
+        self.hosts().join("hosts.log")
+    }
+
+    /// Returns the folder of what is noted of terminals that agents are shown on.
+    pub fn terminals(&self) -> PathBuf {
+        self.folder.join("terminals")
     }
 
     /// Returns the folder of facts that no daemon has taken yet.

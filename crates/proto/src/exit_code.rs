@@ -44,7 +44,10 @@ pub fn of(code: ErrorCode) -> u8 {
         ErrorCode::BadArgument | ErrorCode::Ambiguous => USAGE,
         ErrorCode::NotAllowed => NOT_ALLOWED,
         ErrorCode::WouldOverwrite => CONFLICT,
-        ErrorCode::DaemonUnreachable | ErrorCode::DaemonVersion => TRY_AGAIN,
+        ErrorCode::DaemonUnreachable | ErrorCode::DaemonVersion | ErrorCode::HostUnreachable => {
+            TRY_AGAIN
+        }
+        ErrorCode::KeyboardTaken => LOST,
         ErrorCode::Internal => INTERNAL,
         ErrorCode::RepositoryInvalid
         | ErrorCode::StoreDamaged

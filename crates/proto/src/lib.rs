@@ -14,6 +14,7 @@ pub mod client;
 pub mod codec;
 pub mod exit_code;
 pub mod fault;
+pub mod hold;
 pub mod request;
 pub mod response;
 pub mod version;

@@ -284,6 +284,8 @@ pages! {
     BadArgument "E023"
     StoreFailed "E024"
     FileFailed "E025"
+    KeyboardTaken "E027"
+    HostUnreachable "E028"
     Internal "E070"
 }
 

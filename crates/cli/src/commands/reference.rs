@@ -150,7 +150,7 @@ fn configuration() -> String {
 /// Returns the default of a key, read from the program, and what it does.
 fn key_meaning(key: &str) -> (String, &'static str) {
     let config = Config::default();
-    let limits = &config.capture;
+    let (limits, hold) = (&config.capture, &config.hold);
     let (default, meaning) = match key {
         "database.path" => (
             "`sessions.db` in the home".to_owned(),
@@ -180,6 +180,14 @@ fn key_meaning(key: &str) -> (String, &'static str) {
         "capture.max_patch_size" => (
             size(u64::try_from(limits.max_patch_size).unwrap_or(u64::MAX)),
             "how much of the patch is kept in the store, before compression",
+        ),
+        "hold.detach" => (
+            format!("`{}`", hold.detach.as_deref().unwrap_or_default()),
+            "the keys that detach from a held session; `none` for none",
+        ),
+        "hold.scrollback" => (
+            format!("`{}`", hold.scrollback),
+            "how many lines a held session keeps of what has left the screen",
         ),
         _ => (String::new(), ""),
     };

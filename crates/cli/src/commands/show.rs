@@ -37,6 +37,11 @@ pub(crate) fn fetch_settled(context: &Context, reference: &str) -> Result<Sessio
     fetch(context, reference, WAIT_MS)
 }
 
+/// Asks for one session as it is.
+pub(crate) fn fetch_now(context: &Context, reference: &str) -> Result<SessionView, Failure> {
+    fetch(context, reference, 0)
+}
+
 fn fetch(context: &Context, reference: &str, wait_ms: u64) -> Result<SessionView, Failure> {
     let request = Request::Show {
         reference: reference.to_owned(),

@@ -1,5 +1,5 @@
-//! The daemon's socket. The path of a Unix socket ends at about a hundred bytes, unix(7); a home
-//! may lie deeper, so the socket is reached through its open folder.
+//! Sockets in a home. The path of a Unix socket ends at about a hundred bytes, unix(7); a home may
+//! lie deeper, so a socket is reached through its open folder.
 
 use std::fs::File;
 use std::io;
@@ -12,12 +12,12 @@ use rustix::fs::Mode;
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-/// How long a daemon that does not accept may hold up a client.
+/// How long a server that does not accept may hold up a client.
 const CONNECT: Duration = Duration::from_secs(1);
 
 /// Connects to the socket at `path`. With many clients waiting before a daemon that is stopped,
 /// connecting would block for ever, unix(7): it gives up in time.
-pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
+pub fn connect(path: &Path) -> io::Result<UnixStream> {
     let (_folder, short) = shortened(path)?;
     let socket = net::socket_with(
         AddressFamily::UNIX,
@@ -30,9 +30,9 @@ pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
     Ok(UnixStream::from(socket))
 }
 
-/// Binds a new socket at `path`, for this user only. A socket left by a dead daemon is replaced:
-/// the caller holds the daemon's lock, so nobody listens there.
-pub(crate) fn bind(path: &Path) -> io::Result<UnixListener> {
+/// Binds a new socket at `path`, for this user only. A socket left by a dead server is replaced:
+/// the caller knows that nobody listens there.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

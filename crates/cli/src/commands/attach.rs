@@ -1,0 +1,94 @@
+//! `amps attach`: a held session on this terminal.
+
+use std::process::ExitCode;
+
+use amps_core::error::ErrorCode;
+use amps_engine::process;
+use amps_host::{Attach, AttachError, Attached, attach};
+use amps_proto::fault::Fault;
+use amps_proto::hold::{DetachReason, Role};
+
+use crate::args::AttachArgs;
+use crate::commands::terminal;
+use crate::context::Context;
+use crate::error::Failure;
+use crate::held::{self, Held};
+use crate::{Outcome, output};
+
+/// Shows a held session until it is detached or ends.
+pub(crate) fn run(context: &Context, args: &AttachArgs) -> Outcome {
+    // What a client left that was killed must not pass for how the terminal was.
+    terminal::restore(context)?;
+    let held = held::find(context, args.session.as_deref())?;
+    held.refuse_own(context)?;
+    let role = if args.read_only {
+        Role::Watcher
+    } else {
+        Role::Typist
+    };
+    show(context, held, (role, args.take_over), false)
+}
+
+/// Shows a held session. `stands_for_agent` tells whether the person started the agent by this very
+/// command: then signals are for the agent.
+pub(crate) fn show(
+    context: &Context,
+    held: Held,
+    (role, takes_over): (Role, bool),
+    stands_for_agent: bool,
+) -> Outcome {
+    let client = process::identity(std::process::id(), &context.clock)
+        .ok_or_else(|| Fault::new(ErrorCode::Internal, "/proc cannot be read"))?;
+    let request = Attach {
+        role,
+        takes_over,
+        stands_for_agent,
+        chord: context.chord()?,
+        notes: context.home()?.terminals(),
+        client,
+    };
+    let session_id = held.session_id;
+    let id = session_id.short();
+    match attach(held.connection, &request) {
+        Ok(Attached::Ended(exit)) => {
+            if !stands_for_agent {
+                output::say(&format!("[session {id} ended: {exit}]"));
+            }
+            Ok(ExitCode::from(
+                u8::try_from(exit.shell_code() & 0xff).unwrap_or(u8::MAX),
+            ))
+        }
+        Ok(Attached::Detached(reason)) => {
+            let why = match reason {
+                DetachReason::Asked => "",
+                DetachReason::FromElsewhere => " from elsewhere",
+                DetachReason::TakenOver => ": another client types now",
+            };
+            output::say(&format!(
+                "[detached{why}; the agent goes on, `amps attach {id}` comes back]"
+            ));
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(Attached::Signalled(signal)) => Ok(ExitCode::from(
+            u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        )),
+        Ok(Attached::Refused(fault)) => Err(fault.into()),
+        Ok(Attached::Lost) => Err(Fault::new(
+            ErrorCode::HostUnreachable,
+            format!("the host of session {id} ended without a word"),
+        )
+        .hint(format!(
+            "`amps explain {id}` tells what is known of its end"
+        ))
+        .into()),
+        Err(AttachError::Connection(error)) => Err(held::unreachable(session_id, &error)),
+        Err(error @ AttachError::NoTerminal) => Err(no_terminal(&error)),
+        Err(error @ AttachError::Terminal(_)) => Err(Failure::of(ErrorCode::FileFailed, &error)),
+    }
+}
+
+fn no_terminal(error: &AttachError) -> Failure {
+    Fault::of(ErrorCode::NotAllowed, error)
+        .hint("`amps screen` shows and `amps send` types without a terminal")
+        .into()
+}

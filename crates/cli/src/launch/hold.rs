@@ -1,0 +1,320 @@
+//! Held sessions: starting a host, and being one.
+//!
+//! A host is a launcher that owns the agent's terminal. It is started by a messenger, so that it is
+//! nobody's child and lives in a session of its own; it tells by one line whether its agent runs.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use amps_core::error::ErrorCode;
+use amps_core::facts::StartFacts;
+use amps_core::id::SessionId;
+use amps_core::path::RawPath;
+use amps_core::session::{Binding, Ending};
+use amps_engine::exec::{Foreground, Standing, enter_scope, start_and_pass_on, start_by_messenger};
+use amps_engine::process::{self, SESSION_VARIABLE};
+use amps_engine::testing::point;
+use amps_host::{AgentEnd, Hold, Host, HostError, terminal};
+use amps_proto::exit_code;
+use amps_proto::fault::Fault;
+use amps_proto::hold::TerminalSize;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::{Deserialize, Serialize};
+
+use super::link::Link;
+use super::{agent_name, facts};
+use crate::args::{HoldOptions, HostCommand, LaunchOptions};
+use crate::context::Context;
+use crate::error::Failure;
+use crate::{Outcome, env, output};
+
+/// What kind of terminal an agent is told that it has if its host was started on none.
+const TERM: &str = "xterm-256color";
+
+/// What a host is to hold.
+#[derive(Serialize, Deserialize)]
+struct Order {
+    name: Option<String>,
+    note: Option<String>,
+    tags: Vec<String>,
+    context_ids: Vec<String>,
+    program: RawPath,
+    command: Vec<RawPath>,
+    size: TerminalSize,
+}
+
+/// What a host says of its agent, once.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Report {
+    /// It runs.
+    Started {
+        /// Under this session.
+        session_id: SessionId,
+        /// What the person should know of how long it can be held.
+        #[serde(default)]
+        warning: Option<String>,
+    },
+    /// It could not be started.
+    Failed {
+        /// Why.
+        fault: Fault,
+        /// The exit code of the launch.
+        code: u8,
+    },
+}
+
+/// Starts a session that is held, and leaves it.
+pub(super) fn start(
+    context: &Context,
+    options: &LaunchOptions,
+    (program, command): (&Path, &[OsString]),
+) -> Outcome {
+    let (session_id, warning) = order(context, options, (program, command))?;
+    let id = session_id.short();
+    output::print(&format!("{session_id}\n"))?;
+    output::say(&format!("held; `amps attach {id}` shows it"));
+    if let Some(warning) = warning {
+        output::say(&format!("amps: {warning}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Has a host started for a command, and returns its session.
+fn order(
+    context: &Context,
+    options: &LaunchOptions,
+    (program, command): (&Path, &[OsString]),
+) -> Result<(SessionId, Option<String>), Failure> {
+    let raw = |word: &OsStr| RawPath::new(word.as_bytes());
+    let order = Order {
+        name: options.name.clone(),
+        note: options.note.clone(),
+        tags: options.tags.clone(),
+        context_ids: options.context_ids.clone(),
+        program: raw(program.as_os_str()),
+        command: command.iter().map(|word| raw(word)).collect(),
+        size: terminal::size(rustix::stdio::stdin()),
+    };
+    let home = context.home()?;
+    home.create()
+        .map_err(|error| Failure::of(ErrorCode::HomeNotWritable, &error))?;
+    let order = serde_json::to_vec(&order).expect("an order has no failing serialisers");
+    let said = start_by_messenger(
+        &env::own_program(),
+        &["host", "start"],
+        &order,
+        &home.host_log(),
+    )
+    .map_err(|error| Failure::of(ErrorCode::Internal, &error))?;
+    let mut line = String::new();
+    let read = BufReader::new(said).read_line(&mut line);
+    let report = read.ok().and_then(|_| serde_json::from_str(&line).ok());
+    match report {
+        Some(Report::Started {
+            session_id,
+            warning,
+        }) => Ok((session_id, warning)),
+        Some(Report::Failed { fault, code }) => {
+            output::complain(&fault);
+            Err(Failure::Launch(code))
+        }
+        None => {
+            let fault = Fault::new(ErrorCode::Internal, "the host of the session ended at once")
+                .hint(format!("its log is {}", home.host_log().display()));
+            output::complain(&fault);
+            Err(Failure::Launch(exit_code::LAUNCH_FAILED))
+        }
+    }
+}
+
+/// Does what hosts are started by.
+pub(crate) fn host(context: &Context, command: &HostCommand) -> Outcome {
+    match command {
+        HostCommand::Start => {
+            start_and_pass_on(&env::own_program(), &["host", "run"])
+                .map_err(|error| Failure::of(ErrorCode::Internal, &error))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        HostCommand::Run => {
+            let mut order = Vec::new();
+            io::stdin().read_to_end(&mut order)?;
+            let order = serde_json::from_slice(&order)
+                .map_err(|error| Failure::of(ErrorCode::BadArgument, &error))?;
+            hold(context, order)
+        }
+    }
+}
+
+/// Holds a session until its agent has ended.
+fn hold(context: &Context, order: Order) -> Outcome {
+    let word = |raw: &RawPath| OsString::from_vec(raw.as_bytes().to_vec());
+    let command: Vec<OsString> = order.command.iter().map(word).collect();
+    let name = command.first().cloned().unwrap_or_default();
+    let options = LaunchOptions {
+        name: order.name,
+        note: order.note,
+        tags: order.tags,
+        context_ids: order.context_ids,
+        hold: HoldOptions::default(),
+    };
+    let owner = process::identity(std::process::id(), &context.clock);
+    let owner = owner.ok_or_else(|| Fault::new(ErrorCode::Internal, "/proc cannot be read"))?;
+    let agent = agent_name(&name);
+    let binding = (Binding::Host, owner);
+    let facts = facts::opening(context, &options, &agent, &command, binding);
+    let session_id = facts.session_id;
+    let warning = leave_login_session(context, session_id);
+    let mut link = Link::open(context, Some(facts), &|| {});
+    let mut variables = vec![(SESSION_VARIABLE.to_owned(), session_id.to_string())];
+    if context.environment.has_no_terminal_kind() {
+        variables.push(("TERM".to_owned(), TERM.to_owned()));
+    }
+    let foreground = Foreground {
+        program: PathBuf::from(word(&order.program)),
+        name,
+        arguments: command.get(1..).unwrap_or_default().to_vec(),
+        variables,
+    };
+    let home = context.home()?;
+    let hold = Hold {
+        session_id,
+        socket: home.host_socket(session_id),
+        terminals: home.terminals(),
+        size: order.size,
+        scrollback: context.hold_config().scrollback,
+        is_awaited: false,
+        ends_with_terminal: false,
+    };
+    let launched_at = context.clock.now();
+    point("before-spawn");
+    let host = match Host::start(hold, &foreground) {
+        Ok(host) => host,
+        Err(error) => {
+            let detail = format!("the agent could not be started: {error}");
+            link.end(Ending::NotStarted, context.clock.now(), detail);
+            return say(&refusal(&error));
+        }
+    };
+    point("after-spawn");
+    let agent = process::identity(host.agent(), &context.clock);
+    link.started(StartFacts {
+        session_id,
+        launched_at,
+        agent,
+    });
+    say(&Report::Started {
+        session_id,
+        warning,
+    })?;
+    serve(context, host, link)
+}
+
+/// Leaves the login session, so that its end is not the end of the agent. Returns what the person
+/// should know.
+fn leave_login_session(context: &Context, session_id: SessionId) -> Option<String> {
+    let unit = format!("amps-{session_id}.scope");
+    let runtime = context.environment.runtime_folder();
+    let user = context.environment.user();
+    match enter_scope(&unit, runtime.as_deref(), user.as_deref()) {
+        Standing::Free | Standing::Scope { lingers: true } => None,
+        Standing::Scope { lingers: false } => Some(
+            "when you log out, systemd ends this session; `loginctl enable-linger` keeps it"
+                .to_owned(),
+        ),
+        Standing::Bound { reason } => Some(format!(
+            "when you log out, systemd may end this session: it has no scope of its own ({reason})"
+        )),
+    }
+}
+
+/// Says whether the agent runs, and lets go of who asked.
+fn say(report: &Report) -> Outcome {
+    let mut line = serde_json::to_vec(report).expect("a report has no failing serialisers");
+    line.push(b'\n');
+    // Who asked may have left.
+    output::raw_answer().write_all(&line).ok();
+    let nowhere = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&nowhere).map_err(io::Error::from)?;
+    rustix::stdio::dup2_stdout(&nowhere).map_err(io::Error::from)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refusal(error: &HostError) -> Report {
+    if let HostError::Agent(error) = error {
+        let fault = super::refusal(error);
+        let code = exit_code::of(fault.code);
+        return Report::Failed { fault, code };
+    }
+    Report::Failed {
+        fault: Fault::of(ErrorCode::Internal, error),
+        code: exit_code::LAUNCH_FAILED,
+    }
+}
+
+/// Holds the session, and keeps its lease meanwhile: a daemon that does not answer must not hold
+/// up what is typed and shown.
+fn serve(context: &Context, mut host: Host, link: Link<'_>) -> Outcome {
+    let (over, told) = UnixStream::pair()?;
+    let (end, link) = std::thread::scope(|scope| {
+        let keeping = scope.spawn(move || keep(link, &told));
+        let end = host.serve();
+        drop(over);
+        let link = keeping.join();
+        (end, link)
+    });
+    let end = end?;
+    let mut link = link.map_err(|_| Fault::new(ErrorCode::Internal, "the lease was not kept"))?;
+    let AgentEnd { exit, was_hung_up } = end;
+    let ending = if was_hung_up {
+        Ending::TerminalClosed(Some(exit))
+    } else {
+        Ending::Exited(exit)
+    };
+    let detail = if was_hung_up {
+        format!("the terminal of a held session was closed; the agent ended with {exit}")
+    } else {
+        format!("the host waited for the agent: {exit}")
+    };
+    link.end(ending, context.clock.now(), detail);
+    host.leave(end)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Gives the signs of life that are due, until told that the session is over.
+fn keep<'a>(mut link: Link<'a>, told: &UnixStream) -> Link<'a> {
+    let mut next_beat = link.first_beat();
+    loop {
+        let left = next_beat.saturating_duration_since(Instant::now());
+        let timeout = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(left.subsec_nanos()),
+        };
+        let over = PollFd::from_borrowed_fd(told.as_fd(), PollFlags::IN);
+        let daemon = link
+            .socket()
+            .map(|daemon| PollFd::from_borrowed_fd(daemon, PollFlags::empty()));
+        let mut sources: Vec<PollFd<'_>> = [over].into_iter().chain(daemon).collect();
+        // An interrupted wait is only a shorter one.
+        poll(&mut sources, Some(&timeout)).ok();
+        let came: Vec<bool> = sources
+            .iter()
+            .map(|source| !source.revents().is_empty())
+            .collect();
+        if came.first() == Some(&true) {
+            return link;
+        }
+        if came.get(1) == Some(&true) || Instant::now() >= next_beat {
+            next_beat = link.beat();
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The terminals of those who see a held session: whose they are, and what is left on them.
+
+use std::path::Path;
+
+use amps_testkit::{Exit, Home, PATIENCE, Signal, Terminal, TerminalOptions, process, wait};
+
+use crate::held::{CHORD, DRAWN, attach, hold, host_of, screen, wait_for_screen};
+use crate::record::{AMPS, home, settled};
+
+/// What an agent leaves on whose terminal it is shown: alternate screen, mouse, pastes, keys.
+const MODES: &[&str] = &[
+    "altscreen on",
+    "mouse on",
+    "paste on",
+    "kitty on",
+    "print shown",
+    "hang",
+];
+
+/// Returns whether a terminal is in none of the modes that [`MODES`] sets.
+fn is_plain(terminal: &Terminal) -> bool {
+    terminal.screen(|screen| {
+        !screen.alternate_screen()
+            && !screen.bracketed_paste()
+            && screen.mouse_protocol_mode() == amps_testkit::vt100::MouseProtocolMode::None
+    })
+}
+
+fn modes_agent(home: &Home, folder: &Path) -> String {
+    home.install_agent("agent", MODES);
+    let id = hold(home, folder, &["agent"]);
+    wait_for_screen(home, &id, "shown");
+    id
+}
+
+#[test]
+fn a_client_that_leaves_gives_its_terminal_back_as_it_was() {
+    let home = home();
+    let folder = home.folder("work");
+    let id = modes_agent(&home, &folder);
+    let mut shell = home.shell(&folder);
+    let before = shell.terminal().modes();
+    shell.start_line(&format!("{AMPS} attach {id}"));
+    shell.terminal().wait_for_text("shown");
+    assert!(!is_plain(shell.terminal()));
+    assert_ne!(shell.terminal().modes(), before);
+    shell.terminal().send(CHORD);
+    shell.wait_prompt();
+    assert!(is_plain(shell.terminal()));
+    assert_eq!(shell.terminal().modes(), before);
+    home.end_all();
+}
+
+#[test]
+fn a_client_that_is_killed_leaves_its_terminal_as_it_was_and_the_agent_alone() {
+    let home = home();
+    let folder = home.folder("work");
+    let id = modes_agent(&home, &folder);
+    let mut shell = home.shell(&folder);
+    let before = shell.terminal().modes();
+    shell.start_line(&format!("{AMPS} attach {id}"));
+    shell.terminal().wait_for_text("shown");
+    let client = shell.wait_job();
+    process::send(client, Signal::KILL);
+    let terminal = shell.terminal();
+    terminal.wait_for_screen("the primary screen", PATIENCE, |screen| {
+        !screen.alternate_screen() && !screen.bracketed_paste()
+    });
+    wait::until("the modes of before", PATIENCE, || {
+        (terminal.modes() == before).then_some(())
+    });
+    assert!(is_plain(terminal));
+    assert!(screen(&home, &id).contains("shown"));
+    let mut again = attach(&home, &[&id]);
+    again.wait_for_text("shown");
+    again.send(CHORD);
+    assert_eq!(again.wait_exit(PATIENCE), Exit::Code(0));
+    home.end_all();
+}
+
+#[test]
+fn after_client_and_host_were_killed_the_next_command_brings_the_terminal_back() {
+    let home = home();
+    let folder = home.folder("work");
+    for way in ["terminal restore", "attach"] {
+        let id = modes_agent(&home, &folder);
+        let mut shell = home.shell(&folder);
+        let before = shell.terminal().modes();
+        shell.start_line(&format!("{AMPS} attach {id}"));
+        shell.terminal().wait_for_text("shown");
+        let client = shell.wait_job();
+        let host = host_of(&home, &id);
+        process::send(host, Signal::STOP);
+        process::wait_stopped(host, PATIENCE);
+        process::send(client, Signal::KILL);
+        process::send(host, Signal::KILL);
+        settled(&home, &id);
+        shell.terminal().wait_for_text("Killed");
+        // The shell has set the line for itself, but knows nothing of the rest.
+        assert!(!is_plain(shell.terminal()));
+        shell.start_line(&format!("{AMPS} {way}"));
+        let terminal = shell.terminal();
+        terminal.wait_for_screen("the primary screen", PATIENCE, |screen| {
+            !screen.alternate_screen() && !screen.bracketed_paste()
+        });
+        assert!(is_plain(terminal), "{way}");
+        wait::until("the modes of before", PATIENCE, || {
+            (terminal.modes() == before).then_some(())
+        });
+        wait::until("the note to be removed", PATIENCE, || {
+            let notes = home.config_dir().join("terminals").read_dir().unwrap();
+            (notes.count() == 0).then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_client_that_is_stopped_leaves_the_terminal_to_its_shell() {
+    let home = home();
+    let folder = home.folder("work");
+    let id = hold(
+        &home,
+        &folder,
+        &[
+            "sh",
+            "-c",
+            "echo ready; while read line; do echo got $line; done",
+        ],
+    );
+    wait_for_screen(&home, &id, "ready");
+    for signal in [Signal::STOP, Signal::TSTP] {
+        let mut shell = home.shell(&folder);
+        let before = shell.terminal().modes();
+        shell.start_line(&format!("{AMPS} attach {id}"));
+        shell.terminal().wait_for_text("ready");
+        let client = shell.wait_job();
+        process::send(client, signal);
+        shell.wait_prompt();
+        assert_eq!(shell.terminal().modes(), before, "{signal:?}");
+        assert!(shell.line("echo mine").contains("mine"));
+        home.amps(["send", &id, "meanwhile", "--enter"]).run().ok();
+        wait_for_screen(&home, &id, "got meanwhile");
+        assert!(!shell.line("echo still mine").contains("meanwhile"));
+        shell.start_line("fg");
+        let terminal = shell.terminal();
+        terminal.wait_for_text("got meanwhile");
+        terminal.send("typed\r");
+        terminal.wait_for_text("got typed");
+        assert!(
+            !screen(&home, &id).contains("mine"),
+            "the shell's keys are its own"
+        );
+        terminal.send(CHORD);
+        shell.wait_prompt();
+        assert_eq!(shell.terminal().modes(), before, "{signal:?}");
+    }
+    home.amps(["send", &id, "--key", "ctrl-d"]).run().ok();
+    settled(&home, &id);
+}
+
+#[test]
+fn what_the_agent_asks_of_its_terminal_is_answered_once_with_and_without_one() {
+    let home = home();
+    let folder = home.folder("work");
+    let script = [
+        "raw",
+        "query alone.txt da1 kitty",
+        "print asked",
+        "wait-for go",
+        "query shown.txt da1 kitty osc11",
+        "print over",
+        "wait-for end",
+    ];
+    home.install_agent("agent", &script);
+    let id = hold(&home, &folder, &["agent"]);
+    let alone = wait::for_file(&folder.join("alone.txt"), PATIENCE);
+    assert_eq!(
+        alone.matches("\x1b[?").count(),
+        2,
+        "DA1 and keyboard: {alone}"
+    );
+    let options = TerminalOptions {
+        answers: true,
+        ..TerminalOptions::default()
+    };
+    let mut terminal = home.amps(["attach", &id]).terminal_with(options);
+    terminal.wait_for_text("asked");
+    home.command("touch", ["go"]).cwd(&folder).run().ok();
+    let shown = wait::for_file(&folder.join("shown.txt"), PATIENCE);
+    terminal.wait_for_text("over");
+    let bare = home.fake_agent(["raw", "query bare.txt da1 kitty osc11"]);
+    let mut other = bare.cwd(&folder).terminal_with(options);
+    other.wait_exit(PATIENCE);
+    let bare = wait::for_file(&folder.join("bare.txt"), PATIENCE);
+    assert_eq!(shown, bare, "each answer came, and came once");
+    home.command("touch", ["end"]).cwd(&folder).run().ok();
+    assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(0));
+}
+
+#[test]
+fn the_chord_is_the_persons_and_otherwise_the_agents_key() {
+    let mut home = home();
+    let folder = home.folder("work");
+    let id = hold(
+        &home,
+        &folder,
+        &["sh", "-c", "stty raw -echo; echo ready; exec cat -v"],
+    );
+    wait_for_screen(&home, &id, "ready");
+    let mut terminal = attach(&home, &[&id]);
+    terminal.wait_for_bytes(DRAWN, PATIENCE);
+    terminal.send("\x1c\x1c");
+    terminal.wait_for_text("^\\");
+    terminal.send("\x1cx");
+    terminal.wait_for_text("^\\^\\x");
+    // Alone, it reaches the agent when nothing follows.
+    terminal.send("\x1c");
+    terminal.wait_for_text("^\\^\\x^\\");
+    terminal.send(CHORD);
+    assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(0));
+    home.set_env("AMPSM_HOLD_DETACH", "ctrl-a d");
+    let mut terminal = attach(&home, &[&id]);
+    terminal.wait_for_bytes(DRAWN, PATIENCE);
+    terminal.send("\x1cd");
+    terminal.wait_for_text("^\\d");
+    terminal.send("\x01d");
+    assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(0));
+    for wrong in ["d", "ctrl-"] {
+        home.set_env("AMPSM_HOLD_DETACH", wrong);
+        let mut terminal = attach(&home, &[&id]);
+        assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(1), "{wrong}");
+        terminal.wait_for_text("E021");
+    }
+    home.end_all();
+}

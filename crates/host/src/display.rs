@@ -1,0 +1,182 @@
+//! What the agent shows, kept beside the bytes that are passed on.
+//!
+//! Passing on comes first: bytes are queued, and drawn when nothing else is to be done. A flood is
+//! drawn by a thread of its own, which is started when there is one.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread;
+
+use amps_screen::{Answer, Screen};
+
+/// As many queued bytes are a flood.
+const FLOOD: usize = 128 * 1024;
+
+/// As many queued bytes are drawn before any more are taken.
+const MOST: usize = 4 * 1024 * 1024;
+
+/// The screen, and the bytes that are still to be drawn on it.
+#[derive(Debug)]
+pub(crate) struct Display {
+    shared: Arc<Shared>,
+    has_worker: bool,
+    /// Bytes taken since the beginning.
+    taken: u64,
+    /// Whether something may not have been drawn, or its answers not been taken.
+    is_behind: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    screen: Mutex<Screen>,
+    /// Emptied only by who holds the screen, so that bytes are drawn in order.
+    queue: Mutex<Queue>,
+    news: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    is_closed: bool,
+}
+
+impl Display {
+    pub(crate) fn new(screen: Screen) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                screen: Mutex::new(screen),
+                queue: Mutex::default(),
+                news: Condvar::new(),
+            }),
+            has_worker: false,
+            taken: 0,
+            is_behind: false,
+        }
+    }
+
+    /// Returns how many bytes have been taken since the beginning.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Returns whether [`Self::catch_up`] has something to do.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// Takes bytes that the agent wrote.
+    pub(crate) fn take(&mut self, bytes: &[u8]) {
+        self.taken += u64::try_from(bytes.len()).unwrap_or_default();
+        self.is_behind = true;
+        let mut queue = self.shared.queue();
+        queue.bytes.extend_from_slice(bytes);
+        let queued = queue.bytes.len();
+        drop(queue);
+        if queued >= MOST {
+            drop(self.shared.drawn());
+        } else if queued >= FLOOD {
+            self.start_worker();
+            self.shared.news.notify_one();
+        }
+    }
+
+    /// Returns the screen with all on it that has been taken.
+    pub(crate) fn screen(&self) -> MutexGuard<'_, Screen> {
+        self.shared.drawn()
+    }
+
+    /// Draws what is queued, unless a flood is being drawn already. Returns what a terminal would
+    /// have answered, or `None` if that is not known yet.
+    pub(crate) fn catch_up(&mut self) -> Option<Vec<Answer>> {
+        if !self.is_behind {
+            return Some(Vec::new());
+        }
+        let mut screen = match self.shared.screen.try_lock() {
+            Ok(screen) => screen,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        self.shared.draw(&mut screen);
+        self.is_behind = false;
+        Some(screen.take_answers())
+    }
+
+    fn start_worker(&mut self) {
+        if self.has_worker {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let work = move || shared.draw_floods();
+        // Without a thread a flood is drawn when the queue is full.
+        self.has_worker = thread::Builder::new()
+            .name("screen".to_owned())
+            .spawn(work)
+            .is_ok();
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        self.shared.queue().is_closed = true;
+        self.shared.news.notify_one();
+    }
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn drawn(&self) -> MutexGuard<'_, Screen> {
+        let mut screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        self.draw(&mut screen);
+        screen
+    }
+
+    fn draw(&self, screen: &mut Screen) {
+        let bytes = std::mem::take(&mut self.queue().bytes);
+        screen.advance(&bytes);
+    }
+
+    fn draw_floods(&self) {
+        loop {
+            let queue = self.queue();
+            let queue = self
+                .news
+                .wait_while(queue, |queue| !queue.is_closed && queue.bytes.len() < FLOOD)
+                .unwrap_or_else(PoisonError::into_inner);
+            if queue.is_closed {
+                return;
+            }
+            drop(queue);
+            drop(self.drawn());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use amps_screen::Size;
+
+    use super::*;
+
+    #[test]
+    fn a_flood_is_drawn_in_order_whoever_draws_it() {
+        let mut display = Display::new(Screen::new(Size { rows: 4, cols: 20 }, 100));
+        for number in 0..200_000 {
+            display.take(format!("line {number}\r\n").as_bytes());
+        }
+        let text = display.screen().text();
+        assert_eq!(text.trim_end(), "line 199997\nline 199998\nline 199999");
+    }
+
+    #[test]
+    fn answers_are_known_once_all_is_drawn() {
+        let mut display = Display::new(Screen::new(Size { rows: 4, cols: 20 }, 100));
+        display.take(b"abc\x1b[6n");
+        let answers = display.catch_up().unwrap();
+        assert_eq!(answers.len(), 1);
+        assert_eq!(answers[0].bytes, b"\x1b[1;4R");
+        assert_eq!(answers[0].asked_at, 7);
+        assert_eq!(display.catch_up().unwrap().len(), 0);
+    }
+}

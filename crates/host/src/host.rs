@@ -1,0 +1,339 @@
+//! The host of one session: what the agent writes goes to those who see it, what is typed goes to
+//! the agent, and neither waits for anything else.
+
+mod answers;
+mod hear;
+mod show;
+mod wait;
+
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use amps_core::exit::Exit;
+use amps_core::id::SessionId;
+use amps_engine::exec::{ExecError, Foreground};
+use amps_engine::files::{FileError, OwnFile};
+use amps_engine::socket;
+use amps_proto::hold::{HoldAnswer, Role, TerminalSize};
+use amps_screen::{Screen, Size};
+use rustix::process::Signal;
+use signal_hook::consts::signal as number;
+
+use self::answers::Answers;
+use self::wait::{Ready, Source};
+use crate::client::{Client, Shown};
+use crate::display::Display;
+use crate::outbox::Outbox;
+use crate::pty::{Agent, Output};
+use crate::screen_size;
+use crate::signals::Signals;
+
+/// What is passed on to the agent when it reaches the host.
+const PASSED_ON: [i32; 6] = [
+    number::SIGHUP,
+    number::SIGINT,
+    number::SIGQUIT,
+    number::SIGTERM,
+    number::SIGUSR1,
+    number::SIGUSR2,
+];
+
+/// Read of the agent's output before it is passed on.
+const CHUNK: usize = 64 * 1024;
+
+/// How long the last output of an agent that has ended may take to come: others may hold its
+/// terminal open and write for ever.
+const LAST_OUTPUT: Duration = Duration::from_millis(500);
+
+/// Between looks at a terminal that nobody had open.
+const REOPENED: Duration = Duration::from_secs(1);
+
+/// How long a client is awaited.
+const AWAITED: Duration = Duration::from_secs(5);
+
+/// How long clients have to take what was shown last.
+const LEAVING: Duration = Duration::from_secs(2);
+
+/// How a session is held.
+#[derive(Debug)]
+pub struct Hold {
+    /// The session.
+    pub session_id: SessionId,
+    /// Where clients connect.
+    pub socket: PathBuf,
+    /// Where clients note how to bring their terminals back.
+    pub terminals: PathBuf,
+    /// The size of the agent's terminal at first.
+    pub size: TerminalSize,
+    /// Lines that are kept of what has left the screen.
+    pub scrollback: usize,
+    /// Whether somebody attaches at once, for whom the agent was started: then it is as if the agent
+    /// had been started on that terminal.
+    pub is_awaited: bool,
+    /// Whether the agent is hung up on when the terminal of its typist is closed.
+    pub ends_with_terminal: bool,
+}
+
+/// The session cannot be held.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The agent could not be started.
+    #[error(transparent)]
+    Agent(#[from] ExecError),
+    /// The socket could not be made.
+    #[error("cannot listen on {}", path.display())]
+    Socket {
+        /// Its path.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A file could not be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The system refused something else.
+    #[error("the system refused what a host needs")]
+    System(#[from] io::Error),
+}
+
+/// How the agent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentEnd {
+    /// Its exit.
+    pub exit: Exit,
+    /// Whether it was hung up on before, because its terminal was closed.
+    pub was_hung_up: bool,
+}
+
+/// The process that holds a session.
+#[derive(Debug)]
+pub struct Host {
+    hold: Hold,
+    agent: Agent,
+    listener: UnixListener,
+    _socket_file: OwnFile,
+    signals: Signals,
+    clients: Vec<Client>,
+    display: Display,
+    answers: Answers,
+    to_agent: Outbox,
+    size: TerminalSize,
+    /// When the agent last wrote something.
+    last_output: Instant,
+    /// When to read again what said that nobody can write any more.
+    read_again: Option<Instant>,
+    was_hung_up: bool,
+    /// What the agent has written, until the client has come that is awaited.
+    opening: Option<Vec<u8>>,
+    /// Until when it is awaited.
+    awaited_until: Instant,
+    chunk: Vec<u8>,
+}
+
+impl Host {
+    /// Listens for clients and starts the agent.
+    pub fn start(hold: Hold, command: &Foreground) -> Result<Self, HostError> {
+        let signals = Signals::listen(&[&PASSED_ON[..], &[number::SIGCHLD]].concat())?;
+        let failed = |source| HostError::Socket {
+            path: hold.socket.clone(),
+            source,
+        };
+        let listener = socket::bind(&hold.socket).map_err(failed)?;
+        listener.set_nonblocking(true)?;
+        let socket_file = OwnFile::at(&hold.socket)?;
+        let screen = Screen::new(screen_size(hold.size), hold.scrollback);
+        let shown = screen.size();
+        let size = TerminalSize {
+            rows: shown.rows,
+            cols: shown.cols,
+        };
+        let agent = Agent::start(command, size)?;
+        Ok(Self {
+            agent,
+            listener,
+            _socket_file: socket_file,
+            signals,
+            clients: Vec::new(),
+            display: Display::new(screen),
+            answers: Answers::default(),
+            to_agent: Outbox::default(),
+            size,
+            last_output: Instant::now(),
+            read_again: None,
+            was_hung_up: false,
+            opening: hold.is_awaited.then(Vec::new),
+            awaited_until: Instant::now() + AWAITED,
+            chunk: vec![0; CHUNK],
+            hold,
+        })
+    }
+
+    /// Returns the pid of the agent.
+    pub fn agent(&self) -> u32 {
+        self.agent.pid()
+    }
+
+    /// Holds the session until the agent has ended and its last output has been read.
+    pub fn serve(&mut self) -> io::Result<AgentEnd> {
+        let mut over_at: Option<Instant> = None;
+        loop {
+            if let Some(exit) = self.agent.look() {
+                let now = Instant::now();
+                // While a terminal is behind, what it has not taken is not read.
+                let over_at = match over_at {
+                    Some(at) if self.has_room() => at,
+                    _ => *over_at.insert(now + LAST_OUTPUT),
+                };
+                if self.read_again.is_some() || now >= over_at {
+                    return Ok(AgentEnd {
+                        exit,
+                        was_hung_up: self.was_hung_up,
+                    });
+                }
+            }
+            let ready = self.wait(over_at)?;
+            self.act(&ready);
+            self.tend();
+        }
+    }
+
+    /// Tells every client that the agent has ended, once its terminal has taken what was shown
+    /// last, and leaves.
+    pub fn leave(mut self, end: AgentEnd) -> io::Result<()> {
+        let until = Instant::now() + LEAVING;
+        let end = HoldAnswer::Ended { exit: end.exit };
+        while Instant::now() < until {
+            // Who was awaited may come only now.
+            for number in 0..self.clients.len() {
+                let client = self.clients.get(number);
+                let waits = client
+                    .is_some_and(|client| client.shown.is_some() || client.idle_wait.is_some());
+                if self.opening.is_none() && waits {
+                    self.part(number, end.clone());
+                }
+            }
+            self.tend();
+            if self.opening.is_none() && self.clients.is_empty() {
+                break;
+            }
+            let ready = self.wait(Some(until))?;
+            self.act(&ready);
+            self.tend();
+        }
+        Ok(())
+    }
+
+    /// Does what has come to be done.
+    fn act(&mut self, ready: &[Ready]) {
+        for ready in ready {
+            match ready.source {
+                Source::Signals => self.hear_signals(),
+                Source::AgentEnd => {}
+                Source::Listener => self.accept(),
+                Source::Control(number) => self.hear(number, ready),
+                Source::Terminal(number) => self.see(number, ready),
+                Source::Agent => {
+                    if ready.is_writable() {
+                        self.type_in(&[]);
+                    }
+                    if ready.is_readable() || ready.is_over() {
+                        self.pass_on();
+                    }
+                }
+            }
+        }
+    }
+
+    fn hear_signals(&mut self) {
+        for signal in self.signals.take() {
+            if let Some(signal) =
+                Signal::from_named_raw(signal).filter(|_| signal != number::SIGCHLD)
+            {
+                self.agent.signal(signal);
+            }
+        }
+    }
+
+    fn accept(&mut self) {
+        while let Ok((stream, _)) = self.listener.accept() {
+            let same_user = rustix::net::sockopt::socket_peercred(&stream)
+                .is_ok_and(|peer| peer.uid == rustix::process::geteuid());
+            if let Some(client) = same_user.then(|| Client::new(stream).ok()).flatten() {
+                self.clients.push(client);
+            }
+        }
+    }
+
+    /// Passes on what the agent wrote: first to those who see it, then to the screen.
+    fn pass_on(&mut self) {
+        let mut chunk = std::mem::take(&mut self.chunk);
+        let mut filled = 0;
+        while let Some(rest) = chunk.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.agent.read(rest) {
+                Output::Bytes(length) => {
+                    filled += length;
+                    self.read_again = None;
+                }
+                Output::Nothing => break,
+                Output::End => {
+                    self.read_again = Some(Instant::now() + REOPENED);
+                    break;
+                }
+            }
+        }
+        let bytes = chunk.get(..filled).unwrap_or_default();
+        if !bytes.is_empty() {
+            self.last_output = Instant::now();
+            self.display.take(bytes);
+            if let Some(opening) = &mut self.opening {
+                opening.extend_from_slice(bytes);
+            }
+            self.show(bytes);
+        }
+        self.chunk = chunk;
+    }
+
+    /// Types for the agent.
+    fn type_in(&mut self, bytes: &[u8]) {
+        let sent = match self.agent.terminal() {
+            Some(terminal) => self.to_agent.send(terminal, bytes).is_ok(),
+            None => false,
+        };
+        if !sent {
+            // Nobody has the terminal open.
+            self.to_agent.clear();
+        }
+    }
+
+    /// Gives the agent's terminal another size.
+    fn resize(&mut self, size: TerminalSize) {
+        let mut screen = self.display.screen();
+        screen.resize(screen_size(size));
+        let Size { rows, cols } = screen.size();
+        drop(screen);
+        let size = TerminalSize { rows, cols };
+        if size == self.size {
+            return;
+        }
+        self.size = size;
+        self.agent.resize(size);
+        for shown in self
+            .clients
+            .iter_mut()
+            .filter_map(|client| client.shown.as_mut())
+        {
+            // The typist's terminal has its new size already, and the agent draws it anew.
+            if shown.role == Role::Watcher {
+                shown.outdate();
+            }
+        }
+    }
+
+    fn typist(&self) -> Option<&Shown> {
+        let typist = self.clients.iter().find(|client| client.is_typist());
+        typist.and_then(|client| client.shown.as_ref())
+    }
+}
