@@ -304,6 +304,8 @@ impl Handler for Emulator {
     fn clear_line(&mut self, mode: LineClearMode) {
         let column = self.cursor_column();
         match mode {
+            // A cursor that is to wrap is past the end of the row.
+            LineClearMode::Right if self.shown().cursor.input_needs_wrap => {}
             LineClearMode::Right => self.cut(column),
             LineClearMode::Left => self.cut(column + 1),
             LineClearMode::All => {}
@@ -324,14 +326,20 @@ impl Handler for Emulator {
         self.term.insert_blank(count);
     }
 
-    /// `Term` scrolls what it clears out, and a blank line out of a blank screen that is the first.
     fn clear_screen(&mut self, mode: ClearMode) {
         let column = self.cursor_column();
         match mode {
             ClearMode::Below => self.cut(column),
-            ClearMode::Above => self.cut(column + 1),
+            ClearMode::Above => {
+                self.cut(column + 1);
+                // `Term` forgets the first row if the cursor is in the second.
+                if self.shown().cursor.point.line == 1 {
+                    self.term.grid_mut().reset_region(..Line(1));
+                }
+            }
             ClearMode::All | ClearMode::Saved => {}
         }
+        // `Term` scrolls out what it clears, and out of the first blank screen a blank line.
         let grid = self.shown();
         let mut lines = (0..=grid.bottommost_line().0).map(Line);
         let is_all = matches!(mode, ClearMode::All) && !self.is_alternate();

@@ -43,6 +43,16 @@ fn a_wide_character_of_which_half_is_erased_is_blank() {
 }
 
 #[test]
+fn clearing_past_the_end_of_a_row_clears_nothing() {
+    assert_shows("漢字漢字漢字\x1b[K", "漢字漢字漢字");
+}
+
+#[test]
+fn clearing_above_the_second_row_clears_the_first() {
+    assert_shows("one\r\ntwo\r\nthree\x1b[2;2H\x1b[1J", "\n  o\nthree");
+}
+
+#[test]
 fn clearing_a_blank_screen_scrolls_nothing_out() {
     let screen = screen(5, 12, "\x1b[2J\x1b[41m\x1b[2J");
     assert_eq!(screen.emulator.shown().history_size(), 0);
