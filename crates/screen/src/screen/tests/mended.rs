@@ -85,3 +85,11 @@ fn a_size_that_is_the_same_changes_nothing() {
     same.advance(b"\x1b[3;1Hone\r\ntwo\r\nthree");
     assert_eq!(same.text(), "\ntwo\nthree\n\n");
 }
+
+#[test]
+fn a_row_that_was_widened_is_cleared_to_its_end() {
+    let mut wider = screen(3, 10, "\x1b[42m\r\n\r\n\r\nabc");
+    wider.resize(Size { rows: 3, cols: 20 });
+    wider.advance(b"\x1b[m\x1b[H\x1b[J");
+    assert_eq!(wider.ansi(), "\n\n\x1b[m");
+}
