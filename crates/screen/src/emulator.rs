@@ -10,7 +10,7 @@ use std::sync::mpsc::Sender;
 use alacritty_terminal::event::{Event, EventListener};
 use alacritty_terminal::grid::{Charsets, Dimensions as _, Grid};
 use alacritty_terminal::index::{Column, Line};
-use alacritty_terminal::term::cell::Cell;
+use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::term::{Config, Osc52, Term, TermMode};
 use alacritty_terminal::vte::ansi::{
     Attr, CharsetIndex, ClearMode, CursorShape, CursorStyle, Handler, Hyperlink, KeyboardModes,
@@ -210,6 +210,25 @@ impl Emulator {
         self.term.goto(line, column.unwrap_or(point.column.0));
     }
 
+    fn cursor_column(&self) -> usize {
+        self.shown().cursor.point.column.0
+    }
+
+    /// Blanks the wide character of the cursor's row that would be cut in two before a column.
+    /// `Term` leaves one half, and blanks what is later written before the other.
+    fn cut(&mut self, column: usize) {
+        if (1..self.term.columns()).contains(&column) {
+            let grid = self.term.grid_mut();
+            let line = grid.cursor.point.line;
+            let row = &mut grid[line];
+            let second = Column(column);
+            if row[second].flags.contains(Flags::WIDE_CHAR_SPACER) {
+                row[second].flags.remove(Flags::WIDE_CHAR_SPACER);
+                row[second - 1].clear_wide();
+            }
+        }
+    }
+
     /// Notes what a mode that `Term` knows does to more than the mode.
     fn note_named_mode(&mut self, mode: NamedPrivateMode, is_set: bool) {
         #[expect(
@@ -255,17 +274,14 @@ impl Handler for Emulator {
     forward! {
         backspace();
         carriage_return();
-        clear_line(mode: LineClearMode);
         configure_charset(index: CharsetIndex, charset: StandardCharset);
         decaln();
         delete_lines(count: usize);
         device_status(what: usize);
-        erase_chars(count: usize);
         goto(line: i32, column: usize);
         goto_line(line: i32);
         identify_terminal(intermediate: Option<char>);
         input(character: char);
-        insert_blank(count: usize);
         insert_blank_lines(count: usize);
         linefeed();
         move_backward(columns: usize);
@@ -310,8 +326,45 @@ impl Handler for Emulator {
         self.move_lines(offset(lines), Some(0));
     }
 
-    /// `Term` scrolls what it clears out, and a blank line out of a blank screen that is the first.
+    fn clear_line(&mut self, mode: LineClearMode) {
+        let column = self.cursor_column();
+        match mode {
+            // A cursor that is to wrap is past the end of the row.
+            LineClearMode::Right if self.shown().cursor.input_needs_wrap => {}
+            LineClearMode::Right => self.cut(column),
+            LineClearMode::Left => self.cut(column + 1),
+            LineClearMode::All => {}
+        }
+        self.term.clear_line(mode);
+    }
+
+    fn erase_chars(&mut self, count: usize) {
+        let column = self.cursor_column();
+        self.cut(column);
+        self.cut(column + count);
+        self.term.erase_chars(count);
+    }
+
+    fn insert_blank(&mut self, count: usize) {
+        self.cut(self.cursor_column());
+        self.cut(self.term.columns().saturating_sub(count));
+        self.term.insert_blank(count);
+    }
+
     fn clear_screen(&mut self, mode: ClearMode) {
+        let column = self.cursor_column();
+        match mode {
+            ClearMode::Below => self.cut(column),
+            ClearMode::Above => {
+                self.cut(column + 1);
+                // `Term` forgets the first row if the cursor is in the second.
+                if self.shown().cursor.point.line == 1 {
+                    self.term.grid_mut().reset_region(..Line(1));
+                }
+            }
+            ClearMode::All | ClearMode::Saved => {}
+        }
+        // `Term` scrolls out what it clears, and out of the first blank screen a blank line.
         let grid = self.shown();
         let mut lines = (0..=grid.bottommost_line().0).map(Line);
         let is_all = matches!(mode, ClearMode::All) && !self.is_alternate();
@@ -324,7 +377,10 @@ impl Handler for Emulator {
 
     /// `Term` clears characters before the cursor too if it is told to delete more than there are.
     fn delete_chars(&mut self, count: usize) {
-        let rest = self.term.columns() - self.shown().cursor.point.column.0;
+        let column = self.cursor_column();
+        self.cut(column);
+        self.cut(column + count);
+        let rest = self.term.columns() - column;
         self.term.delete_chars(count.min(rest));
     }
 
@@ -391,13 +447,12 @@ impl Handler for Emulator {
     }
 
     fn set_horizontal_tabstop(&mut self) {
-        let Column(column) = self.shown().cursor.point.column;
-        self.notes.tabs.set(column, true);
+        self.notes.tabs.set(self.cursor_column(), true);
         self.term.set_horizontal_tabstop();
     }
 
     fn clear_tabs(&mut self, which: TabulationClearMode) {
-        let Column(column) = self.shown().cursor.point.column;
+        let column = self.cursor_column();
         match which {
             TabulationClearMode::Current => self.notes.tabs.set(column, false),
             TabulationClearMode::All => self.notes.tabs.clear(),

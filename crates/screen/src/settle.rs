@@ -51,7 +51,9 @@ fn settle_row(grid: &mut Grid<Cell>, line: Line, last: Column) {
         if has(column, Flags::WIDE_CHAR) && !has_rest {
             grid[line][column].clear_wide();
         }
-        grid[line][column].flags.remove(stale);
+        if grid[line][column].flags.intersects(stale) {
+            grid[line][column].flags.remove(stale);
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod answers;
 mod carried;
 mod endurance;
 mod exact;
+mod mended;
 mod others;
 mod state;
 mod streams;

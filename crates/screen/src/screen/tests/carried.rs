@@ -88,6 +88,13 @@ fn leaving_the_alternate_screen_shows_the_primary_one_with_its_cursor() {
 }
 
 #[test]
+fn a_screen_can_be_handed_to_another_thread() {
+    let mut shown = screen(4, 20, "one");
+    let thread = std::thread::spawn(move || shown.redraw());
+    assert_eq!(thread.join().unwrap(), screen(4, 20, "one").redraw());
+}
+
+#[test]
 fn properties_of_a_screen_are_told() {
     let mut shown = screen(4, 20, "\x1b]2;title\x07\x1b[?2004h\x1b[?1049h");
     assert_eq!(shown.title(), Some("title"));

@@ -1,5 +1,7 @@
 //! Another emulator, which shares no code with ours, shows the same.
 
+use std::slice;
+
 use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::cell::Flags;
 use alacritty_terminal::vte::ansi::Color as Ours;
@@ -27,7 +29,16 @@ fn same_color(ours: Ours, theirs: Theirs) -> bool {
     }
 }
 
-/// Checks every cell that the two emulators do not take for different widths.
+/// Plays events, but for those that emulators disagree on: how wide this makes what is before it.
+fn played(size: Size, events: &[Event]) -> Screen {
+    let mut screen = Screen::new(size, 20);
+    let is_disputed = |event: &Event| format!("{event:?}").contains("fe0f");
+    for event in events.iter().filter(|event| !is_disputed(event)) {
+        play(&mut screen, slice::from_ref(event));
+    }
+    screen
+}
+
 fn assert_shows_the_same(screen: &Screen, other: &vt100::Screen) {
     let grid = screen.emulator.shown();
     for row in 0..screen.size().rows {
@@ -58,11 +69,6 @@ fn assert_shows_the_same(screen: &Screen, other: &vt100::Screen) {
             }
         }
     }
-    let cursor = grid.cursor.point;
-    let (row, col) = other.cursor_position();
-    assert_eq!(i32::from(row), cursor.line.0);
-    let is_past = usize::from(grid.cursor.input_needs_wrap);
-    assert_eq!(usize::from(col), cursor.column.0 + is_past);
 }
 
 proptest! {
@@ -73,15 +79,29 @@ proptest! {
 
     #[test]
     fn another_emulator_shows_a_redraw_as_ours_does(size in size(), events in events()) {
-        // Emulators disagree on how wide this makes what comes before it.
-        let is_disputed = |event: &Event| format!("{event:?}").contains("fe0f");
-        let events: Vec<_> = events.into_iter().filter(|event| !is_disputed(event)).collect();
-        let mut screen = Screen::new(size, 20);
-        play(&mut screen, &events);
+        let mut screen = played(size, &events);
         let mut other = other(&screen);
         other.process(b"before\x1b[41;7m\x1b[?1049h\x1b[?6h\x1b(0");
         other.process(&screen.redraw());
         assert_shows_the_same(&screen, other.screen());
+        let cursor = &screen.emulator.shown().cursor;
+        let (row, col) = other.screen().cursor_position();
+        prop_assert_eq!(i32::from(row), cursor.point.line.0);
+        let is_past = usize::from(cursor.input_needs_wrap);
+        prop_assert_eq!(usize::from(col), cursor.point.column.0 + is_past);
+    }
+
+    #[test]
+    fn another_emulator_shows_a_view_as_ours_does(size in size(), events in events()) {
+        let mut screen = played(size, &events);
+        let mut other = other(&screen);
+        other.process(b"before\r\n\x1b[41;7mmore\r\n");
+        other.process(&screen.view(screen.size()));
+        screen.emulator.settle();
+        assert_shows_the_same(&screen, other.screen());
+        let cursor = screen.emulator.shown().cursor.point;
+        let (row, col) = other.screen().cursor_position();
+        prop_assert_eq!((i32::from(row), usize::from(col)), (cursor.line.0, cursor.column.0));
     }
 }
 
