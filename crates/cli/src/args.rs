@@ -56,6 +56,8 @@ pub(crate) enum Command {
     /// Manage a session that is bound to this shell
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Give a program that already runs a session, which ends with it
+    AttachPid(AttachPidArgs),
     /// List sessions, the newest first
     List(ListArgs),
     /// Show everything about one session
@@ -269,6 +271,17 @@ pub(crate) struct NoteArgs {
     /// The note; read from standard input when it is `-` or missing
     #[arg(value_name = "TEXT")]
     pub(crate) text: Vec<String>,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AttachPidArgs {
+    /// The id of the process, as `ps` shows it
+    #[arg(value_name = "PID", allow_negative_numbers = true)]
+    pub(crate) pid: String,
+    #[command(flatten)]
+    pub(crate) launch: LaunchOptions,
     #[command(flatten)]
     pub(crate) output: JsonArgs,
 }

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod attach_pid;
 mod completions;
 mod daemon;
 mod diff;
@@ -33,6 +34,7 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
     match cli.command {
         Command::Agent(command) => launch::launch(context, &cli.launch, &command),
         Command::Run(args) => launch::launch(context, &args.launch.over(cli.launch), &args.command),
+        Command::AttachPid(args) => attach_pid::run(context, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Daemon(command) => daemon::run(context, &command),
         Command::Diff(args) => diff::run(context, &args),

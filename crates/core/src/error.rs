@@ -67,6 +67,8 @@ codes! {
     StoreFailed = "E024", "store failed";
     /// A file or folder cannot be read or written.
     FileFailed = "E025", "file not readable or writable";
+    /// A process cannot be given a session.
+    ProcessUnfit = "E026", "process cannot be attached";
     /// A defect of amps.
     Internal = "E070", "internal error";
 }

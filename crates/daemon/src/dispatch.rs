@@ -16,7 +16,7 @@ use amps_core::time::Moment;
 use amps_engine::capture::{Cutoff, LONGEST_LAG_MS, TICK};
 use amps_engine::ops::capture_run::Site;
 use amps_engine::ops::note_session::note_session;
-use amps_engine::ops::open_session::{Opened, open_session};
+use amps_engine::ops::open_session::{Opened, open_session, session_of_process};
 use amps_engine::ops::start_run::start_run;
 use amps_proto::fault::Fault;
 use amps_proto::request::{OPEN_DEADLINE, Request};
@@ -92,14 +92,23 @@ async fn open(daemon: &Arc<Daemon>, facts: OpenFacts, is_late: bool) -> Result<R
     let connected = !is_late && facts.binding == Binding::Launcher;
     let site = Site::from(&facts);
     let ttl = daemon.config.lease_ttl;
+    if facts.binding == Binding::Process && facts.owner.place != daemon.place {
+        let message = "the daemon runs in another pid namespace than the process";
+        return Err(Fault::new(ErrorCode::ProcessUnfit, message)
+            .hint("set AMPSM_CONFIG_DIR to a home whose daemon runs where the process does"));
+    }
     let asked = daemon.clock.now();
     let mut cutoff = Cutoff::open(asked);
     let is_told_again = daemon.leases.terms(id).is_some();
     let mut begun =
         (!is_late && !is_told_again).then(|| Begun::freeze(daemon, site.clone(), cutoff.clone()));
     let opened = daemon
-        .store(move |ledger| open_session(ledger, facts, ttl, is_late))
-        .await?;
+        .store(move |ledger| match session_of_process(ledger, &facts)? {
+            Some(other) => Ok(Err(other)),
+            None => open_session(ledger, facts, ttl, is_late).map(Ok),
+        })
+        .await?
+        .map_err(has_session)?;
     amps_engine::testing::point("open-stored");
     let Opened {
         session,
@@ -142,6 +151,16 @@ async fn open(daemon: &Arc<Daemon>, facts: OpenFacts, is_late: bool) -> Result<R
         beat: unasked / 3,
         base_taken,
     })
+}
+
+/// Returns the fault of a process that is to be given a session and has one.
+fn has_session(other: SessionId) -> Fault {
+    let id = other.short();
+    Fault::new(
+        ErrorCode::NotAllowed,
+        format!("session {id} has this process already"),
+    )
+    .hint(format!("`amps show {id}` shows it"))
 }
 
 /// Holds up a launch until its base is frozen, for as long as that may take and is of use.
@@ -205,7 +224,8 @@ async fn end(daemon: &Arc<Daemon>, facts: EndFacts) -> Result<Response, Fault> {
         Ending::OwnerDead
         | Ending::MachineRestarted
         | Ending::LeaseExpired
-        | Ending::ShellEnded => {
+        | Ending::ShellEnded
+        | Ending::ProcessEnded => {
             return Err(Fault::new(
                 ErrorCode::BadArgument,
                 "only the daemon observes this ending",

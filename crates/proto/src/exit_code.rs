@@ -55,6 +55,7 @@ pub fn of(code: ErrorCode) -> u8 {
         | ErrorCode::ConfigInvalid
         | ErrorCode::GitFailed
         | ErrorCode::StoreFailed
-        | ErrorCode::FileFailed => FAILED,
+        | ErrorCode::FileFailed
+        | ErrorCode::ProcessUnfit => FAILED,
     }
 }
