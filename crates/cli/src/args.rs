@@ -72,6 +72,8 @@ pub(crate) enum Command {
     Restore(RestoreArgs),
     /// Add a note to a session
     Note(NoteArgs),
+    /// Wait until a session has ended
+    Wait(WaitArgs),
     /// Manage the daemon
     #[command(subcommand)]
     Daemon(DaemonCommand),
@@ -284,6 +286,30 @@ pub(crate) struct AttachPidArgs {
     pub(crate) launch: LaunchOptions,
     #[command(flatten)]
     pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// An id, the beginning of one, a name, or `@` for the newest, `@2` for the one before
+    #[arg(default_value = "@", value_name = "SESSION")]
+    pub(crate) session: String,
+    /// What to wait for
+    #[arg(long, value_enum, default_value_t = Until::Exited, value_name = "STATE")]
+    pub(crate) until: Until,
+    /// Wait at most this long, such as `30s`, `5m` or `2h`; then the exit code is 75
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+/// What a session can be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Until {
+    /// It has ended
+    Exited,
+    /// Its agent has nothing to do; only of a held session
+    Idle,
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,6 +13,7 @@ mod reference;
 mod restore;
 mod session;
 mod show;
+mod wait;
 
 use amps_core::error::ErrorCode;
 use amps_proto::fault::Fault;
@@ -47,5 +48,6 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
         Command::Restore(args) => restore::run(context, &args),
         Command::Session(command) => session::run(context, command),
         Command::Show(args) => show::run(context, &args),
+        Command::Wait(args) => wait::run(context, &args),
     }
 }

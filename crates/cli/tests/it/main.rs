@@ -19,3 +19,4 @@ mod programs;
 mod record;
 mod sessions;
 mod tidy;
+mod wait;
