@@ -66,6 +66,8 @@ pub(crate) enum Command {
     /// Manage a session that is bound to this shell
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Give a program that already runs a session, which ends with it
+    AttachPid(AttachPidArgs),
     /// List sessions, the newest first
     List(ListArgs),
     /// Show everything about one session
@@ -88,6 +90,8 @@ pub(crate) enum Command {
     Send(SendArgs),
     /// Add a note to a session
     Note(NoteArgs),
+    /// Wait until a session has ended
+    Wait(WaitArgs),
     /// Manage the daemon
     #[command(subcommand)]
     Daemon(DaemonCommand),
@@ -386,6 +390,44 @@ pub(crate) struct NoteArgs {
     pub(crate) text: Vec<String>,
     #[command(flatten)]
     pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AttachPidArgs {
+    /// The id of the process, as `ps` shows it
+    #[arg(value_name = "PID", allow_negative_numbers = true)]
+    pub(crate) pid: String,
+    #[command(flatten)]
+    pub(crate) launch: LaunchOptions,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// An id, the beginning of one, a name, or `@` for the newest, `@2` for the one before
+    #[arg(default_value = "@", value_name = "SESSION")]
+    pub(crate) session: String,
+    /// What to wait for
+    #[arg(long, value_enum, default_value_t = Until::Exited, value_name = "STATE")]
+    pub(crate) until: Until,
+    /// With `--until idle`: for how long nothing new may be shown
+    #[arg(long, value_name = "TIME", default_value = "2s")]
+    pub(crate) quiet: String,
+    /// Wait at most this long, such as `30s`, `5m` or `2h`; then the exit code is 75
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+/// What a session can be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Until {
+    /// It has ended
+    Exited,
+    /// Its agent has shown nothing new for a while; only of a held session
+    Idle,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod attach;
+mod attach_pid;
 mod completions;
 mod daemon;
 mod detach;
@@ -17,6 +18,7 @@ mod send;
 mod session;
 pub(crate) mod show;
 mod terminal;
+mod wait;
 
 use amps_core::error::ErrorCode;
 use amps_proto::fault::Fault;
@@ -39,6 +41,7 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
         Command::Agent(command) => launch::launch(context, &cli.launch, &command),
         Command::Run(args) => launch::launch(context, &args.launch.over(cli.launch), &args.command),
         Command::Attach(args) => attach::run(context, &args),
+        Command::AttachPid(args) => attach_pid::run(context, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Daemon(command) => daemon::run(context, &command),
         Command::Detach(args) => detach::run(context, &args),
@@ -56,5 +59,6 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
         Command::Session(command) => session::run(context, command),
         Command::Show(args) => show::run(context, &args),
         Command::Terminal(command) => terminal::run(context, &command),
+        Command::Wait(args) => wait::run(context, &args),
     }
 }

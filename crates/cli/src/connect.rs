@@ -33,11 +33,12 @@ pub(crate) fn starter<'a>(context: &Context, home: &'a Home, deadline: Duration)
 }
 
 /// Asks the daemon. Where none can run, a request that only reads is answered from the file. A
-/// daemon that ends before it answers is asked for once more, unless doing it twice would show.
+/// daemon that ends before it answers is asked for once more, unless doing it twice would show or
+/// take too long.
 pub(crate) fn ask(context: &Context, request: Request) -> Result<Response, Failure> {
     let home = context.home()?;
     let starter = starter(context, &home, START);
-    let repeats = !matches!(request, Request::Note { .. });
+    let repeats = !matches!(request, Request::Note { .. } | Request::Wait { .. });
     let asked = match ask_once(&starter, &request) {
         Ok(Err(ClientError::Codec(CodecError::Io(_) | CodecError::Closed))) if repeats => {
             ask_once(&starter, &request)

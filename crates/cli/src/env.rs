@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -84,6 +85,20 @@ impl Environment {
     pub(crate) fn read() -> Self {
         Self {
             variables: std::env::vars_os().collect(),
+        }
+    }
+
+    /// Takes the environment that another process was started with: entries with a zero byte
+    /// between.
+    pub(crate) fn of_process(entries: &[u8]) -> Self {
+        let split = |entry: &[u8]| {
+            let equals = entry.iter().position(|byte| *byte == b'=')?;
+            let (name, value) = (entry.get(..equals)?, entry.get(equals + 1..)?);
+            let owned = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
+            Some((owned(name), owned(value)))
+        };
+        Self {
+            variables: entries.split(|byte| *byte == 0).filter_map(split).collect(),
         }
     }
 

@@ -11,6 +11,7 @@ use amps_proto::fault::Fault;
 use amps_proto::hold::{HoldAnswer, HoldRequest};
 use amps_proto::request::{Query, Request};
 use amps_proto::response::Response;
+use amps_proto::view::SessionView;
 
 use crate::commands::show;
 use crate::connect;
@@ -33,8 +34,12 @@ pub(crate) fn find(context: &Context, reference: Option<&str>) -> Result<Held, F
 }
 
 fn by_reference(context: &Context, reference: &str) -> Result<Held, Failure> {
-    let view = show::fetch_now(context, reference)?;
-    let session = view.session;
+    of(context, &show::fetch_now(context, reference)?)
+}
+
+/// Connects to the host of a session.
+pub(crate) fn of(context: &Context, view: &SessionView) -> Result<Held, Failure> {
+    let session = &view.session;
     let id = session.session_id.short();
     if session.status.is_final() {
         let message = format!("session {id} has ended: it is {}", session.status);

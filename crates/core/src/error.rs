@@ -67,6 +67,8 @@ codes! {
     StoreFailed = "E024", "store failed";
     /// A file or folder cannot be read or written.
     FileFailed = "E025", "file not readable or writable";
+    /// A process cannot be given a session.
+    ProcessUnfit = "E026", "process cannot be attached";
     /// Another client types in the session.
     KeyboardTaken = "E027", "somebody else types";
     /// The host of a held session cannot be reached.

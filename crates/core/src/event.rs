@@ -1,5 +1,6 @@
 //! The append-only history of a session.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::capture::CaptureState;
@@ -38,6 +39,13 @@ pub enum Fact {
     Started {
         /// The agent's process, where one is known.
         agent: Option<ProcessIdentity>,
+    },
+    /// A process that ran already became the agent.
+    Attached {
+        /// The process.
+        agent: ProcessIdentity,
+        /// Since when it had been running.
+        running_since: Timestamp,
     },
     /// A new daemon took the lease over and gave it one fresh ttl.
     LeaseRegranted {

@@ -6,9 +6,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::EvidenceKind;
+use crate::time::Moment;
+
+/// Clock ticks in a second, as the kernel counts start times for all programs: `USER_HZ`, time(7).
+const TICKS_PER_SECOND: u64 = 100;
 
 /// The identity of one boot of one machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,6 +55,16 @@ pub struct ProcessIdentity {
     /// Where that pid is valid.
     #[serde(flatten)]
     pub place: Place,
+}
+
+impl ProcessIdentity {
+    /// Returns the wall time at which the process started, given one instant of the same boot.
+    pub fn started_at(&self, known: Moment) -> Timestamp {
+        let started_ms = self.start_ticks.saturating_mul(1_000 / TICKS_PER_SECOND);
+        let before = known.uptime_ms.saturating_sub(started_ms);
+        let before = SignedDuration::from_millis(i64::try_from(before).unwrap_or(i64::MAX));
+        known.at.checked_sub(before).unwrap_or(known.at)
+    }
 }
 
 /// What was seen when somebody looked for a pid.
@@ -132,6 +147,24 @@ mod tests {
             boot_id: BootId::new(boot_id),
             pid_namespace,
         }
+    }
+
+    #[test]
+    fn the_start_of_a_process_is_dated_from_any_later_instant() {
+        let process = ProcessIdentity {
+            pid: 7,
+            start_ticks: 5_000,
+            place: place("h", "a", 1),
+        };
+        let known = |second, uptime_ms| Moment {
+            at: Timestamp::from_second(second).unwrap(),
+            uptime_ms,
+        };
+        let started = Timestamp::from_second(1_000).unwrap();
+        assert_eq!(process.started_at(known(1_000, 50_000)), started);
+        assert_eq!(process.started_at(known(1_070, 120_000)), started);
+        let earlier = known(900, 10_000);
+        assert_eq!(process.started_at(earlier), earlier.at, "never later");
     }
 
     fn sightings() -> [(Sighting, Verdict); 6] {

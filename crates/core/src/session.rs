@@ -104,6 +104,8 @@ pub enum StatusReason {
     ShellEnded,
     /// A person ended the session.
     EndedByUser,
+    /// The process that was given a session ended, and nobody could tell how.
+    ProcessEnded,
 }
 
 impl fmt::Display for StatusReason {
@@ -119,6 +121,7 @@ impl fmt::Display for StatusReason {
             Self::LeaseExpired => "lease-expired",
             Self::ShellEnded => "shell-ended",
             Self::EndedByUser => "ended-by-user",
+            Self::ProcessEnded => "process-ended",
         })
     }
 }
@@ -137,7 +140,7 @@ pub enum Declared {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
-    /// The launcher reported the agent's exit.
+    /// The agent's exit is known: its launcher reported it, or the kernel showed it.
     Exited(Exit),
     /// The launcher's terminal vanished; the agent's exit as far as it was seen.
     TerminalClosed(Option<Exit>),
@@ -151,6 +154,8 @@ pub enum Ending {
     LeaseExpired,
     /// The shell of an attached session ended without `session end`.
     ShellEnded,
+    /// The process that was given a session ended, and only its parent was told how.
+    ProcessEnded,
     /// A person ended it.
     Declared(Declared),
 }
@@ -168,6 +173,7 @@ impl Ending {
             Self::MachineRestarted => (Status::Disconnected, StatusReason::MachineRestarted),
             Self::LeaseExpired => (Status::Disconnected, StatusReason::LeaseExpired),
             Self::ShellEnded => (Status::Disconnected, StatusReason::ShellEnded),
+            Self::ProcessEnded => (Status::Disconnected, StatusReason::ProcessEnded),
             Self::Declared(Declared::Completed) => (Status::Completed, StatusReason::EndedByUser),
             Self::Declared(Declared::Aborted) => (Status::Aborted, StatusReason::EndedByUser),
         }
@@ -183,6 +189,7 @@ impl Ending {
             | Self::MachineRestarted
             | Self::LeaseExpired
             | Self::ShellEnded
+            | Self::ProcessEnded
             | Self::Declared(_) => None,
         }
     }
@@ -233,6 +240,8 @@ pub enum Binding {
     Host,
     /// `amps session start`: the calling shell holds the lease and reports nothing.
     Shell,
+    /// `amps attach-pid`: the agent, which ran before, holds the lease itself and reports nothing.
+    Process,
 }
 
 impl Binding {
@@ -240,7 +249,7 @@ impl Binding {
     pub fn reports_exit(self) -> bool {
         match self {
             Self::Launcher | Self::Host => true,
-            Self::Shell => false,
+            Self::Process | Self::Shell => false,
         }
     }
 }
@@ -292,7 +301,7 @@ pub struct Session {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SessionKind {
-    /// Opened by `amps <agent>` or `amps session start`.
+    /// Opened by `amps <agent>`, `amps session start` or `amps attach-pid`.
     Launched,
 }
 
@@ -300,7 +309,7 @@ pub enum SessionKind {
 mod tests {
     use super::*;
 
-    const ENDINGS: [Ending; 13] = [
+    const ENDINGS: [Ending; 14] = [
         Ending::Exited(Exit::Code(0)),
         Ending::Exited(Exit::Code(1)),
         Ending::Exited(Exit::Code(255)),
@@ -312,6 +321,7 @@ mod tests {
         Ending::MachineRestarted,
         Ending::LeaseExpired,
         Ending::ShellEnded,
+        Ending::ProcessEnded,
         Ending::Declared(Declared::Completed),
         Ending::Declared(Declared::Aborted),
     ];

@@ -15,12 +15,15 @@ use amps_engine::ledger::{Ledger, LedgerError};
 use amps_engine::ops::capture_run::Tools;
 use amps_engine::ops::end_session::{self, Ended};
 use amps_proto::fault::Fault;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 use crate::captures::Captures;
 use crate::faults;
 use crate::leases::Leases;
 use crate::writer::Writer;
+
+/// Ends that may be told faster than somebody who waits for one hears them.
+const ENDS: usize = 64;
 
 /// The daemon of one home.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub(crate) struct Daemon {
     pub(crate) started: Moment,
     /// Held while late facts are being heard, so that each is heard once.
     pub(crate) hearing: tokio::sync::Mutex<()>,
+    /// Tells which sessions come to their end.
+    pub(crate) ends: broadcast::Sender<SessionId>,
     /// Tells the accept loop to end.
     pub(crate) stop: Notify,
     warnings: Mutex<Vec<String>>,
@@ -65,6 +70,7 @@ impl Daemon {
             captures: Captures::default(),
             tools: Arc::new(parts.tools),
             hearing: tokio::sync::Mutex::default(),
+            ends: broadcast::Sender::new(ENDS),
             stop: Notify::new(),
             warnings: Mutex::new(parts.warnings),
         })
@@ -101,6 +107,8 @@ impl Daemon {
         drop(amps_engine::files::remove(
             &self.home.lease_lock(ended.run.lease.lease_id),
         ));
+        // There may be nobody who waits.
+        self.ends.send(id).ok();
         if ended.decided {
             tracing::info!(session = %id, status = %ended.session.status, evidence = %kind, "ended");
         }

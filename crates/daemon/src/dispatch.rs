@@ -16,13 +16,15 @@ use amps_core::time::Moment;
 use amps_engine::capture::{Cutoff, LONGEST_LAG_MS, TICK};
 use amps_engine::ops::capture_run::Site;
 use amps_engine::ops::note_session::note_session;
-use amps_engine::ops::open_session::{Opened, open_session};
+use amps_engine::ops::open_session::{Opened, open_session, session_of_process};
 use amps_engine::ops::start_run::start_run;
 use amps_proto::fault::Fault;
 use amps_proto::request::{OPEN_DEADLINE, Request};
 use amps_proto::response::{DaemonView, Response};
 use amps_proto::version::PROTOCOL;
-use tokio::sync::oneshot;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use crate::captures::Begun;
 use crate::daemon::Daemon;
@@ -34,7 +36,7 @@ use crate::recovery;
 /// What an answer to a launcher may need to reach it.
 const ON_THE_WAY: Duration = Duration::from_millis(500);
 
-/// The longest that a question may wait for a capture.
+/// The longest that a question may wait for a capture, or for the end of a session.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Does what a connected client asks.
@@ -66,6 +68,9 @@ pub(crate) async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Res
         Request::Events { .. } | Request::List(_) | Request::Patch { .. } => {
             query(daemon, request).await
         }
+        Request::Wait { reference, wait_ms } => {
+            wait(daemon, reference, Duration::from_millis(wait_ms)).await
+        }
     }
 }
 
@@ -83,7 +88,8 @@ pub(crate) async fn late(daemon: &Arc<Daemon>, request: Request) -> Result<Respo
         | Request::Patch { .. }
         | Request::Renew { .. }
         | Request::Show { .. }
-        | Request::Stop => Err(Fault::new(ErrorCode::BadArgument, "this is no fact")),
+        | Request::Stop
+        | Request::Wait { .. } => Err(Fault::new(ErrorCode::BadArgument, "this is no fact")),
     }
 }
 
@@ -92,14 +98,23 @@ async fn open(daemon: &Arc<Daemon>, facts: OpenFacts, is_late: bool) -> Result<R
     let connected = !is_late && facts.binding.reports_exit();
     let site = Site::from(&facts);
     let ttl = daemon.config.lease_ttl;
+    if facts.binding == Binding::Process && facts.owner.place != daemon.place {
+        let message = "the daemon runs in another pid namespace than the process";
+        return Err(Fault::new(ErrorCode::ProcessUnfit, message)
+            .hint("set AMPSM_CONFIG_DIR to a home whose daemon runs where the process does"));
+    }
     let asked = daemon.clock.now();
     let mut cutoff = Cutoff::open(asked);
     let is_told_again = daemon.leases.terms(id).is_some();
     let mut begun =
         (!is_late && !is_told_again).then(|| Begun::freeze(daemon, site.clone(), cutoff.clone()));
     let opened = daemon
-        .store(move |ledger| open_session(ledger, facts, ttl, is_late))
-        .await?;
+        .store(move |ledger| match session_of_process(ledger, &facts)? {
+            Some(other) => Ok(Err(other)),
+            None => open_session(ledger, facts, ttl, is_late).map(Ok),
+        })
+        .await?
+        .map_err(has_session)?;
     amps_engine::testing::point("open-stored");
     let Opened {
         session,
@@ -142,6 +157,16 @@ async fn open(daemon: &Arc<Daemon>, facts: OpenFacts, is_late: bool) -> Result<R
         beat: unasked / 3,
         base_taken,
     })
+}
+
+/// Returns the fault of a process that is to be given a session and has one.
+fn has_session(other: SessionId) -> Fault {
+    let id = other.short();
+    Fault::new(
+        ErrorCode::NotAllowed,
+        format!("session {id} has this process already"),
+    )
+    .hint(format!("`amps show {id}` shows it"))
 }
 
 /// Holds up a launch until its base is frozen, for as long as that may take and is of use.
@@ -205,7 +230,8 @@ async fn end(daemon: &Arc<Daemon>, facts: EndFacts) -> Result<Response, Fault> {
         Ending::OwnerDead
         | Ending::MachineRestarted
         | Ending::LeaseExpired
-        | Ending::ShellEnded => {
+        | Ending::ShellEnded
+        | Ending::ProcessEnded => {
             return Err(Fault::new(
                 ErrorCode::BadArgument,
                 "only the daemon observes this ending",
@@ -283,16 +309,54 @@ async fn settle(daemon: &Daemon, reference: String, wait: Duration) -> Result<()
     if wait.is_zero() {
         return Ok(());
     }
-    let id = daemon
-        .writer
-        .call(move |ledger| queries::resolve(ledger, &reference))
-        .await
-        .map_err(faults::of_no_answer)??;
+    let id = resolve(daemon, reference).await?;
     daemon
         .captures
         .wait_settled(id, wait.min(LONGEST_WAIT))
         .await;
     Ok(())
+}
+
+/// Answers when a session is final, or after the longest wait.
+async fn wait(daemon: &Arc<Daemon>, reference: String, wait: Duration) -> Result<Response, Fault> {
+    recovery::deliver_spool(daemon).await;
+    let id = resolve(daemon, reference).await?;
+    let deadline = Instant::now() + wait.min(LONGEST_WAIT);
+    // Before the first look, so that no end is missed.
+    let mut ends = daemon.ends.subscribe();
+    loop {
+        let view = daemon
+            .store(move |ledger| queries::view(ledger, id))
+            .await?;
+        amps_engine::testing::point("wait-looked");
+        let is_final = view.session.status.is_final();
+        if is_final || !has_ended(&mut ends, id, deadline).await {
+            return Ok(Response::Session(Box::new(view)));
+        }
+    }
+}
+
+/// Waits until a session has ended, or may have. Returns whether that was before the deadline.
+async fn has_ended(
+    ends: &mut broadcast::Receiver<SessionId>,
+    id: SessionId,
+    deadline: Instant,
+) -> bool {
+    loop {
+        match timeout_at(deadline, ends.recv()).await {
+            Ok(Ok(ended)) if ended != id => {}
+            Ok(Ok(_) | Err(RecvError::Lagged(_))) => return true,
+            Ok(Err(RecvError::Closed)) | Err(_) => return false,
+        }
+    }
+}
+
+async fn resolve(daemon: &Daemon, reference: String) -> Result<SessionId, Fault> {
+    daemon
+        .writer
+        .call(move |ledger| queries::resolve(ledger, &reference))
+        .await
+        .map_err(faults::of_no_answer)?
 }
 
 async fn query(daemon: &Arc<Daemon>, request: Request) -> Result<Response, Fault> {

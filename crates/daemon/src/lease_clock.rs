@@ -91,9 +91,12 @@ async fn judge(daemon: &Arc<Daemon>, id: SessionId, lease: &Lease, granted: u64)
     };
     match lease.judge(owner, granted, daemon.clock.now()) {
         LeaseVerdict::Held => {}
-        LeaseVerdict::Vacated(proof) => leases::end_vacated(Arc::clone(daemon), id, proof).await,
+        LeaseVerdict::Vacated(proof) => {
+            leases::end_vacated(Arc::clone(daemon), id, (proof, None)).await;
+        }
         LeaseVerdict::Expired => {
-            leases::end_vacated(Arc::clone(daemon), id, EvidenceKind::LeaseExpired).await;
+            let proof = (EvidenceKind::LeaseExpired, None);
+            leases::end_vacated(Arc::clone(daemon), id, proof).await;
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use amps_core::evidence::{Evidence, EvidenceKind};
+use amps_core::exit::Exit;
 use amps_core::id::{LeaseId, SessionId};
 use amps_core::lease::{Lease, StaleGeneration};
 use amps_core::process::{Verdict, judge};
@@ -95,7 +96,7 @@ impl Leases {
         let owner = run.lease.owner();
         let watch = match judge(&owner, &daemon.place, process::sight(owner.pid)) {
             Verdict::Dead(proof) => {
-                tokio::spawn(end_vacated(Arc::clone(daemon), id, proof));
+                tokio::spawn(end_vacated(Arc::clone(daemon), id, (proof, None)));
                 Some(Watch::Dead)
             }
             Verdict::Alive { .. } => self.owners.watch(&owner).map(Watch::Kernel),
@@ -222,8 +223,9 @@ impl Leases {
         }
     }
 
-    /// Takes the sessions whose owners have died, as the kernel tells it.
-    fn take_vacated(&self) -> Vec<SessionId> {
+    /// Takes the sessions whose owners have died, as the kernel tells it, each with the exit of an
+    /// agent that was its own owner, as far as the kernel shows it.
+    fn take_vacated(&self) -> Vec<(SessionId, Option<Exit>)> {
         let dead = self.owners.take_dead();
         if dead.is_empty() {
             return Vec::new();
@@ -232,7 +234,12 @@ impl Leases {
         let vacated = held.iter_mut().filter_map(|(id, held)| match &held.watch {
             Watch::Kernel(watched) if dead.contains(&watched.number) => {
                 held.watch = Watch::Dead;
-                Some(*id)
+                // At once: its parent is about to ask for it, and then nobody is shown it again.
+                let exit = match held.binding {
+                    Binding::Process => process::exit_shown(&held.lease.owner()),
+                    Binding::Host | Binding::Launcher | Binding::Shell => None,
+                };
+                Some((*id, exit))
             }
             Watch::Kernel(_) | Watch::Beats(_) | Watch::Dead => None,
         });
@@ -285,9 +292,9 @@ pub(crate) async fn watch_owners(daemon: Arc<Daemon>) {
 }
 
 fn end_dead(daemon: &Arc<Daemon>) {
-    for id in daemon.leases.take_vacated() {
-        let daemon = Arc::clone(daemon);
-        tokio::spawn(end_vacated(daemon, id, EvidenceKind::PidfdExit));
+    for (id, exit) in daemon.leases.take_vacated() {
+        let proof = (EvidenceKind::PidfdExit, exit);
+        tokio::spawn(end_vacated(Arc::clone(daemon), id, proof));
     }
 }
 
@@ -299,8 +306,13 @@ pub(crate) fn note_living(daemon: &Arc<Daemon>) {
     daemon.leases.mark_living(now);
 }
 
-/// Ends the session of an owner that is proven dead, after hearing what it said before.
-pub(crate) async fn end_vacated(daemon: Arc<Daemon>, id: SessionId, proof: EvidenceKind) {
+/// Ends the session of an owner that is proven dead, after hearing what it said before. Of an agent
+/// that was its own owner the exit may be known.
+pub(crate) async fn end_vacated(
+    daemon: Arc<Daemon>,
+    id: SessionId,
+    (proof, exit): (EvidenceKind, Option<Exit>),
+) {
     daemon.leases.hear_last_words(id).await;
     recovery::deliver_spool(&daemon).await;
     let Some((binding, last_alive)) = daemon.leases.binding(id) else {
@@ -312,12 +324,13 @@ pub(crate) async fn end_vacated(daemon: Arc<Daemon>, id: SessionId, proof: Evide
         (EvidenceKind::LeaseExpired, _) => Ending::LeaseExpired,
         (_, Binding::Shell) => Ending::ShellEnded,
         (_, Binding::Launcher | Binding::Host) => Ending::OwnerDead,
+        (_, Binding::Process) => exit.map_or(Ending::ProcessEnded, Ending::Exited),
     };
     let evidence = Evidence {
         kind: proof,
         observed_at: now,
         last_alive: Some(last_alive),
-        detail: detail(proof, binding),
+        detail: detail(proof, binding, exit),
     };
     let mut pause = Duration::from_secs(1);
     while let Err(fault) = daemon.end(id, ending, evidence.clone()).await {
@@ -330,14 +343,23 @@ pub(crate) async fn end_vacated(daemon: Arc<Daemon>, id: SessionId, proof: Evide
     }
 }
 
-fn detail(proof: EvidenceKind, binding: Binding) -> String {
+fn detail(proof: EvidenceKind, binding: Binding, exit: Option<Exit>) -> String {
     let owner = match binding {
         Binding::Host => "the host",
         Binding::Launcher => "the launcher",
         Binding::Shell => "the shell",
+        Binding::Process => "the process",
     };
     match proof {
-        EvidenceKind::PidfdExit => format!("the kernel told that {owner} exited"),
+        EvidenceKind::PidfdExit => match (binding, exit) {
+            (_, Some(exit)) => format!("the kernel told that {owner} exited, and showed {exit}"),
+            (Binding::Process, None) => {
+                format!("the kernel told that {owner} exited, and how only to its parent")
+            }
+            (Binding::Host | Binding::Launcher | Binding::Shell, None) => {
+                format!("the kernel told that {owner} exited")
+            }
+        },
         EvidenceKind::ProcessGone => format!("no living process has the pid of {owner}"),
         EvidenceKind::StartTimeMismatch => {
             format!("the pid of {owner} belongs to a process that started at another time")

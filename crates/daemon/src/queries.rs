@@ -48,7 +48,8 @@ pub(crate) fn answer(ledger: &dyn Ledger, request: &Request) -> Option<Result<Re
         | Request::Open(_)
         | Request::Renew { .. }
         | Request::Started(_)
-        | Request::Stop => return None,
+        | Request::Stop
+        | Request::Wait { .. } => return None,
     })
 }
 

@@ -1,13 +1,17 @@
 //! Looking at processes: identities, sightings, handles that tell of a death.
 
+mod portrait;
+
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use amps_core::exit::Exit;
 use amps_core::process::{Activity, ProcessIdentity, Sighting};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open};
 
+pub use self::portrait::{Portrait, Unfit, portray};
 use crate::clock::Clock;
 
 /// The variable that marks the processes of a session.
@@ -15,13 +19,10 @@ pub const SESSION_VARIABLE: &str = "AMPSM_SESSION_ID";
 
 /// Looks at a pid.
 pub fn sight(pid: u32) -> Sighting {
-    match fs::read(format!("/proc/{pid}/stat")) {
-        // A name may be cut in the middle of a character.
-        Ok(stat) => parse_stat(&String::from_utf8_lossy(&stat)).map_or(Sighting::Unknown, |stat| {
-            Sighting::Present {
-                start_ticks: stat.start_ticks,
-                activity: stat.activity,
-            }
+    match read_stat(pid) {
+        Ok(stat) => stat.map_or(Sighting::Unknown, |stat| Sighting::Present {
+            start_ticks: stat.start_ticks,
+            activity: stat.activity,
         }),
         // A process may die between opening and reading: both errors mean that it is gone, but
         // only while /proc itself can be read.
@@ -66,10 +67,7 @@ pub fn lineage(clock: &Clock) -> Vec<ProcessIdentity> {
     let mut found = Vec::new();
     let mut next = Some(std::process::id());
     while let Some(pid) = next.filter(|pid| *pid > 0) {
-        let Ok(text) = fs::read(format!("/proc/{pid}/stat")) else {
-            break;
-        };
-        let Some(stat) = parse_stat(&String::from_utf8_lossy(&text)) else {
+        let Ok(Some(stat)) = read_stat(pid) else {
             break;
         };
         let place = clock.place();
@@ -92,6 +90,22 @@ pub fn open_handle(process: &ProcessIdentity) -> Option<OwnedFd> {
         Sighting::Present { start_ticks, .. } if start_ticks == process.start_ticks => Some(handle),
         Sighting::Present { .. } | Sighting::Gone | Sighting::Unknown => None,
     }
+}
+
+/// Returns how a process ended whose death the kernel has told. The kernel shows it to others than
+/// the parent only until the parent has asked: field 52 of `/proc/PID/stat`, proc(5). On Linux 6.15
+/// a handle tells it for ever, which no crate makes use of yet without unsafe code.
+pub fn exit_shown(process: &ProcessIdentity) -> Option<Exit> {
+    // Shown to whoever may read this too; to others the field is 0, as after a success. It is read
+    // first: if the process is still the one meant afterwards, it was so here.
+    fs::read(format!("/proc/{}/io", process.pid)).ok()?;
+    let stat = read_stat(process.pid).ok()??;
+    let ended = stat.activity == Activity::Ended && stat.start_ticks == process.start_ticks;
+    let status = stat.wait_status.filter(|_| ended)?;
+    Some(match status & 0x7f {
+        0 => Exit::Code(status >> 8 & 0xff),
+        signal => Exit::Signal(signal),
+    })
 }
 
 /// Finds the living processes of this user whose environment names the session, given the
@@ -144,11 +158,21 @@ fn pids_began_again() -> bool {
 struct Stat {
     activity: Activity,
     parent: u32,
+    flags: u32,
     start_ticks: u64,
+    /// As wait(2) would tell it; `None` on kernels before 3.5.
+    wait_status: Option<i32>,
 }
 
-/// Reads fields 3, 4 and 22 of `/proc/PID/stat`, proc(5). The name in field 2 may hold anything,
-/// closing parentheses too, so counting starts behind the last one.
+/// Reads `/proc/PID/stat`; `None` if it is not as expected.
+fn read_stat(pid: u32) -> io::Result<Option<Stat>> {
+    let text = fs::read(format!("/proc/{pid}/stat"))?;
+    // A name may be cut in the middle of a character.
+    Ok(parse_stat(&String::from_utf8_lossy(&text)))
+}
+
+/// Reads fields 3, 4, 9, 22 and 52 of `/proc/PID/stat`, proc(5). The name in field 2 may hold
+/// anything, closing parentheses too, so counting starts behind the last one.
 fn parse_stat(text: &str) -> Option<Stat> {
     let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
     let activity = match fields.next()? {
@@ -157,16 +181,24 @@ fn parse_stat(text: &str) -> Option<Stat> {
         _ => Activity::Live,
     };
     let parent = fields.next()?.parse().ok()?;
-    let start_ticks = fields.nth(17)?.parse().ok()?;
+    let flags = fields.nth(4)?.parse().ok()?;
+    let start_ticks = fields.nth(12)?.parse().ok()?;
+    let wait_status = fields.nth(29).and_then(|field| field.parse().ok());
     Some(Stat {
         activity,
         parent,
+        flags,
         start_ticks,
+        wait_status,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Child, Stdio};
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
     use super::*;
 
     #[test]
@@ -175,7 +207,48 @@ mod tests {
         let stat = parse_stat(line).unwrap();
         assert_eq!(stat.activity, Activity::Stopped);
         assert_eq!(stat.parent, 7);
+        assert_eq!(stat.flags, 4_194_560);
         assert_eq!(stat.start_ticks, 998_877);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a process that ends")]
+    fn shell(script: &str) -> Child {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", script]).stdin(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
+    fn wait_for_death(process: &ProcessIdentity, ending: impl FnOnce()) {
+        let handle = open_handle(process).unwrap();
+        ending();
+        let mut handles = [PollFd::new(&handle, PollFlags::IN)];
+        let patience = Timespec {
+            tv_sec: 30,
+            tv_nsec: 0,
+        };
+        assert_eq!(poll(&mut handles, Some(&patience)).unwrap(), 1);
+    }
+
+    #[test]
+    fn an_exit_is_shown_from_the_death_until_the_parent_has_asked() {
+        for (script, exit) in [
+            ("read line; exit 0", Exit::Code(0)),
+            ("read line; exit 3", Exit::Code(3)),
+            ("read line; kill -9 $$", Exit::Signal(9)),
+        ] {
+            let mut child = shell(script);
+            let process = identity(child.id(), &Clock::default()).unwrap();
+            assert_eq!(exit_shown(&process), None, "it lives");
+            wait_for_death(&process, || drop(child.stdin.take()));
+            assert_eq!(exit_shown(&process), Some(exit));
+            let later = ProcessIdentity {
+                start_ticks: process.start_ticks + 1,
+                ..process.clone()
+            };
+            assert_eq!(exit_shown(&later), None, "another process");
+            child.wait().unwrap();
+            assert_eq!(exit_shown(&process), None, "nothing is left of it");
+        }
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub fn of(code: ErrorCode) -> u8 {
         | ErrorCode::ConfigInvalid
         | ErrorCode::GitFailed
         | ErrorCode::StoreFailed
-        | ErrorCode::FileFailed => FAILED,
+        | ErrorCode::FileFailed
+        | ErrorCode::ProcessUnfit => FAILED,
     }
 }

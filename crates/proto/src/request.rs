@@ -83,6 +83,13 @@ pub enum Request {
     /// Ends the daemon. Sessions go on; their launchers deliver to the next daemon. This
     /// request is understood by every version.
     Stop,
+    /// Everything about one session, once it is final, or at the end of the wait as it is then.
+    Wait {
+        /// An id, a prefix of one, a name, or `@` for the newest.
+        reference: String,
+        /// How long to wait, in milliseconds.
+        wait_ms: u64,
+    },
 }
 
 /// Which sessions to list.

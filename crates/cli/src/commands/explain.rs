@@ -94,6 +94,7 @@ fn is_heard(fact: &Fact) -> bool {
         | Fact::SurvivorsGone { .. } => true,
         Fact::Opened { .. }
         | Fact::Started { .. }
+        | Fact::Attached { .. }
         | Fact::BaseCaptured { .. }
         | Fact::Ended { .. }
         | Fact::EndCaptured { .. }
@@ -284,6 +285,7 @@ pages! {
     BadArgument "E023"
     StoreFailed "E024"
     FileFailed "E025"
+    ProcessUnfit "E026"
     KeyboardTaken "E027"
     HostUnreachable "E028"
     Internal "E070"

@@ -42,7 +42,12 @@ pub(crate) fn fetch_now(context: &Context, reference: &str) -> Result<SessionVie
     fetch(context, reference, 0)
 }
 
-fn fetch(context: &Context, reference: &str, wait_ms: u64) -> Result<SessionView, Failure> {
+/// Asks for one session, and waits so many milliseconds for a capture that is under way.
+pub(crate) fn fetch(
+    context: &Context,
+    reference: &str,
+    wait_ms: u64,
+) -> Result<SessionView, Failure> {
     let request = Request::Show {
         reference: reference.to_owned(),
         wait_ms,

@@ -40,6 +40,7 @@ pub(crate) fn reason(reason: StatusReason, exit: Option<Exit>) -> String {
         StatusReason::LeaseExpired => "nothing was heard of it until its lease expired",
         StatusReason::ShellEnded => "its shell ended without `amps session end`",
         StatusReason::EndedByUser => "a person ended it",
+        StatusReason::ProcessEnded => "its process ended, and only the parent was told how",
     };
     words.to_owned()
 }
@@ -95,6 +96,13 @@ pub(crate) fn event(fact: &Fact) -> String {
         }
         Fact::Started { agent: Some(agent) } => format!("agent started as {}", process(agent)),
         Fact::Started { agent: None } => "agent started".to_owned(),
+        Fact::Attached {
+            agent,
+            running_since,
+        } => format!(
+            "attached to {}, which had been running since {running_since:.0}",
+            process(agent)
+        ),
         Fact::LeaseRegranted { generation } => format!(
             "a new daemon took the lease over and gave it one fresh ttl (generation {generation})"
         ),

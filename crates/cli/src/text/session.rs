@@ -6,7 +6,7 @@ use amps_core::capture::CaptureState;
 use amps_core::changeset::{Change, Changeset, FileChange};
 use amps_core::exit::Exit;
 use amps_core::path::{RawPath, visible};
-use amps_core::session::{Session, Status};
+use amps_core::session::{Binding, Session, StatusReason};
 use amps_core::snapshot::LeftOut;
 use amps_proto::view::{LinkKind, RunView, SessionView};
 use anstyle::Style;
@@ -90,6 +90,15 @@ fn particulars(view: &SessionView, reader: &Reader) -> String {
     }
     let started = session.started_at.unwrap_or(session.created_at);
     row("started", reader.times.full(started));
+    if let (Binding::Process, Some(run)) = (session.binding, view.runs.last()) {
+        let since = run.lease.owner().started_at(run.lease.last_heartbeat);
+        let words = format!(
+            "to pid {}, which had been running since {}",
+            run.lease.owner_pid,
+            reader.times.full(since)
+        );
+        row("attached", words);
+    }
     if let Some(ended) = session.ended_at {
         row("ended", reader.times.full(ended));
     }
@@ -286,8 +295,7 @@ pub(crate) fn owed(session: &Session, run: &RunView) -> String {
         }
         text.push('\n');
     }
-    let never_started = session.status.is_final() && session.started_at.is_none();
-    if text.is_empty() && never_started && session.status == Status::Aborted {
+    if text.is_empty() && session.status_reason == Some(StatusReason::NotStarted) {
         text.push_str("\nnothing was captured, since the agent never ran\n");
     }
     text

@@ -298,17 +298,30 @@ fn a_terminal_that_is_too_small_shows_what_fits() {
 }
 
 #[test]
-fn waiting_programs_are_told() {
+fn a_program_waits_types_and_looks_without_a_terminal() {
     let home = home();
     let folder = home.folder("work");
-    let id = hold(
-        &home,
-        &folder,
-        &["sh", "-c", "echo ready; read line; exit 0"],
-    );
+    let busy =
+        "i=0; while [ ! -e go ]; do i=$((i+1)); echo busy $i; done; echo ready; read line; exit 4";
+    let id = hold(&home, &folder, &["sh", "-c", busy]);
+    let until_idle = ["wait", &id, "--until", "idle", "--quiet", "300ms"];
+    let late = home
+        .amps(until_idle)
+        .args(["--timeout", "1s"])
+        .run()
+        .code(75);
+    assert!(late.stderr_text().contains("is not idle after 1.0 s"));
+    let waiting = home.amps(until_idle).start();
+    home.command("touch", ["go"]).cwd(&folder).run().ok();
+    assert_eq!(waiting.wait(PATIENCE).ok().stdout_text(), "idle\n");
     let shown = home.amps(["screen", "--json", &id]).run().ok().json();
     assert_eq!(shown["session_id"], json!(id));
-    wait_for_screen(&home, &id, "ready");
+    assert!(shown["text"].as_str().unwrap().contains("ready"));
+    let ended = home
+        .amps(["wait", &id, "--until", "idle", "--quiet", "1h"])
+        .start();
     home.amps(["send", &id]).stdin("x\r").run().ok();
-    assert_eq!(settled(&home, &id)["status"], "completed");
+    let ended = ended.wait(PATIENCE).code(13).stderr_text();
+    assert!(ended.contains("has ended: exit code 4"), "{ended}");
+    assert_eq!(settled(&home, &id)["status"], "aborted");
 }

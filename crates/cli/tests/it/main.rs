@@ -9,6 +9,7 @@
 mod answers;
 mod answers_errors;
 mod answers_files;
+mod attach_pid;
 mod crash;
 mod daemon;
 mod disk;
@@ -21,3 +22,4 @@ mod programs;
 mod record;
 mod sessions;
 mod tidy;
+mod wait;

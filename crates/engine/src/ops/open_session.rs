@@ -6,10 +6,11 @@ use amps_core::capture::Capture;
 use amps_core::environment;
 use amps_core::event::Fact;
 use amps_core::facts::OpenFacts;
+use amps_core::id::SessionId;
 use amps_core::lease::Lease;
 use amps_core::mask::{mask, mask_command};
 use amps_core::run::Run;
-use amps_core::session::{Session, SessionKind, Status};
+use amps_core::session::{Binding, Session, SessionKind, Status};
 
 use crate::ledger::{Ledger, LedgerError, Transition};
 
@@ -22,6 +23,23 @@ pub struct Opened {
     pub run: Run,
     /// Whether it was new.
     pub is_new: bool,
+}
+
+/// Returns the open session that has the process already which is to be given one: as its agent, or
+/// as the process that keeps it open.
+pub fn session_of_process(
+    ledger: &dyn Ledger,
+    facts: &OpenFacts,
+) -> Result<Option<SessionId>, LedgerError> {
+    if facts.binding != Binding::Process {
+        return Ok(None);
+    }
+    let process = &facts.owner;
+    let taken = ledger.open_runs()?.into_iter().find(|(session, run)| {
+        let has_it = run.lease.owner() == *process || run.agent_process.as_ref() == Some(process);
+        has_it && session.session_id != facts.session_id
+    });
+    Ok(taken.map(|(session, _)| session.session_id))
 }
 
 /// Stores the session. Told again, it changes nothing and returns what is stored.

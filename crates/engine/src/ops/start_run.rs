@@ -1,9 +1,9 @@
-//! Records that the agent of a session has been started.
+//! Records that the agent of a session has been started, or that one which ran already is attached.
 
 use amps_core::event::Fact;
 use amps_core::facts::StartFacts;
 use amps_core::run::Run;
-use amps_core::session::{Input, Refused, Session, step};
+use amps_core::session::{Binding, Input, Refused, Session, step};
 
 use crate::ledger::{Ledger, LedgerError, Transition};
 
@@ -26,8 +26,12 @@ pub fn start_run(
     run.started_at = Some(started_at);
     run.launched_at = Some(facts.launched_at);
     run.agent_process.clone_from(&facts.agent);
-    let fact = Fact::Started {
-        agent: facts.agent.clone(),
+    let fact = match (session.binding, facts.agent.clone()) {
+        (Binding::Process, Some(agent)) => Fact::Attached {
+            running_since: agent.started_at(facts.launched_at),
+            agent,
+        },
+        (_, agent) => Fact::Started { agent },
     };
     ledger.advance(&Transition::new(
         &session,

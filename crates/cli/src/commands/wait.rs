@@ -1,0 +1,136 @@
+//! `amps wait`: until a session has ended, or until its agent has nothing to do.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use amps_core::error::ErrorCode;
+use amps_core::id::SessionId;
+use amps_core::time::parse_duration;
+use amps_proto::exit_code;
+use amps_proto::fault::Fault;
+use amps_proto::hold::{HoldAnswer, HoldRequest};
+use amps_proto::request::Request;
+use amps_proto::response::Response;
+use amps_proto::view::SessionView;
+
+use crate::args::{Until, WaitArgs};
+use crate::commands::show;
+use crate::context::Context;
+use crate::error::Failure;
+use crate::text::brief;
+use crate::{Outcome, connect, held, output};
+
+/// How long one question waits. A daemon that is gone is noticed at once all the same.
+const SLICE: Duration = Duration::from_secs(30);
+
+/// Daemons that may end during one question. A restart ends one.
+const MOST_LOST: u32 = 3;
+
+/// Waits for one session.
+pub(crate) fn run(context: &Context, args: &WaitArgs) -> Outcome {
+    let timeout = args.timeout.as_deref().map(duration).transpose()?;
+    // A time too far off to be told is never reached.
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let mut view = show::fetch_now(context, &args.session)?;
+    let id = view.session.session_id;
+    if args.until == Until::Idle {
+        return until_idle(context, args, &view, (timeout, deadline));
+    }
+    while !view.session.status.is_final() {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            let status = view.session.status;
+            return Ok(too_late(id, &format!("still {status}"), timeout));
+        }
+        view = wait(context, &id.to_string(), deadline)?;
+    }
+    if args.output.json {
+        output::print_json(&view)?;
+    } else {
+        output::print(&format!("{}\n", view.session.status))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until the agent of a held session has shown nothing new for a while.
+fn until_idle(
+    context: &Context,
+    args: &WaitArgs,
+    view: &SessionView,
+    (timeout, deadline): (Option<Duration>, Option<Instant>),
+) -> Outcome {
+    let id = view.session.session_id;
+    let mut held = held::of(context, view)?;
+    let quiet = duration(&args.quiet)?;
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let slice = left.map_or(SLICE, |left| left.min(SLICE));
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let request = HoldRequest::WaitIdle {
+            quiet_ms: milliseconds(quiet),
+            wait_ms: milliseconds(slice),
+        };
+        match held.ask(&request, slice)? {
+            HoldAnswer::Idle { reached: true } => break,
+            HoldAnswer::Idle { reached: false } if left.is_some_and(|left| left <= slice) => {
+                return Ok(too_late(id, "not idle", timeout));
+            }
+            HoldAnswer::Idle { reached: false } => {}
+            HoldAnswer::Ended { exit } => {
+                let message = format!("session {} has ended: {exit}", id.short());
+                return Err(Fault::new(ErrorCode::NotAllowed, message)
+                    .hint(format!("`amps show {}` tells what it did", id.short()))
+                    .into());
+            }
+            _ => return Err(connect::unexpected()),
+        }
+    }
+    if args.output.json {
+        output::print_json(view)?;
+    } else {
+        output::print("idle\n")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn too_late(id: SessionId, how: &str, timeout: Option<Duration>) -> ExitCode {
+    let waited = output::duration(timeout.unwrap_or_default());
+    output::say(&format!("session {} is {how} after {waited}", id.short()));
+    ExitCode::from(exit_code::TRY_AGAIN)
+}
+
+/// Waits for one slice. The next daemon is asked when one ends meanwhile.
+fn wait(
+    context: &Context,
+    reference: &str,
+    deadline: Option<Instant>,
+) -> Result<SessionView, Failure> {
+    let mut lost = 0;
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let slice = left.map_or(SLICE, |left| left.min(SLICE));
+        let request = Request::Wait {
+            reference: reference.to_owned(),
+            wait_ms: u64::try_from(slice.as_millis()).unwrap_or(u64::MAX),
+        };
+        match connect::ask(context, request) {
+            Ok(Response::Session(view)) => return Ok(*view),
+            Ok(_) => return Err(connect::unexpected()),
+            Err(Failure::Fault(fault))
+                if fault.code == ErrorCode::DaemonUnreachable && lost < MOST_LOST =>
+            {
+                lost += 1;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, Failure> {
+    parse_duration(text).ok_or_else(|| {
+        let message = format!("`{}` is not a length of time", brief(text, 60));
+        Fault::new(ErrorCode::BadArgument, message)
+            .hint("write it like `30s`, `5m` or `2h`")
+            .into()
+    })
+}
