@@ -8,8 +8,13 @@ use std::time::Duration;
 
 use amps_core::capture::CaptureLimits;
 use amps_core::lease::DEFAULT_TTL;
+use amps_core::recording::RecordLimits;
 use amps_core::time::parse_duration;
 use serde::Deserialize;
+
+use self::record::RecordSection;
+
+mod record;
 
 /// What a person can set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,15 +23,30 @@ pub struct Config {
     pub lease_ttl: Duration,
     /// Limits of a capture.
     pub capture: CaptureLimits,
+    /// What is recorded of terminals.
+    pub record: RecordConfig,
     /// Where the database lies, if not in the home.
     pub database: Option<PathBuf>,
 }
+
+/// What is recorded of terminals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordConfig {
+    /// Whether every session is recorded whose output passes through us, without being asked.
+    pub always: bool,
+    /// The bounds of each recording.
+    pub limits: RecordLimits,
+}
+
+/// The smallest limit of a recording: a screen full of colours has to fit into a part of it.
+const LEAST_RECORDING: u64 = 4 << 20;
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             lease_ttl: DEFAULT_TTL,
             capture: CaptureLimits::default(),
+            record: RecordConfig::default(),
             database: None,
         }
     }
@@ -65,7 +85,7 @@ pub enum ConfigError {
 }
 
 /// The variables that override the file, with the keys that they stand for.
-pub const VARIABLES: [(&str, &str); 7] = [
+pub const VARIABLES: [(&str, &str); 9] = [
     ("AMPSM_DB_PATH", "database.path"),
     ("AMPSM_LEASE_TTL", "lease.ttl"),
     ("AMPSM_CAPTURE_HOLD", "capture.hold"),
@@ -73,6 +93,8 @@ pub const VARIABLES: [(&str, &str); 7] = [
     ("AMPSM_CAPTURE_MAX_FILE_SIZE", "capture.max_file_size"),
     ("AMPSM_CAPTURE_MAX_FOLDER_FILES", "capture.max_folder_files"),
     ("AMPSM_CAPTURE_MAX_PATCH_SIZE", "capture.max_patch_size"),
+    ("AMPSM_RECORD", "record.mode"),
+    ("AMPSM_RECORD_MAX_SIZE", "record.max_size"),
 ];
 
 /// The keys of the file that this program acts on. Sections of other features are passed over.
@@ -82,6 +104,7 @@ struct File {
     database: DatabaseSection,
     lease: LeaseSection,
     capture: CaptureSection,
+    record: RecordSection,
 }
 
 #[derive(Default, Deserialize)]
@@ -118,6 +141,8 @@ impl Config {
             ("capture.max_file_size", file.capture.max_file_size),
             ("capture.max_folder_files", file.capture.max_folder_files),
             ("capture.max_patch_size", file.capture.max_patch_size),
+            ("record.mode", file.record.mode),
+            ("record.max_size", file.record.max_size),
         ];
         let mut config = Self::default();
         for (key, value) in values {
@@ -156,6 +181,19 @@ impl Config {
             "capture.max_folder_files" => {
                 let expected = "a number of files";
                 self.capture.max_folder_files = value.parse().map_err(|_| wrong(expected))?;
+            }
+            "record.mode" => {
+                self.record.always = match value {
+                    "always" => true,
+                    "never" => false,
+                    _ => return Err(wrong("`always` or `never`")),
+                };
+            }
+            "record.max_size" => {
+                self.record.limits.max_size = size()?;
+                if self.record.limits.max_size < LEAST_RECORDING {
+                    return Err(wrong("at least 4MiB"));
+                }
             }
             _ => {
                 let bytes = usize::try_from(size()?).map_err(|_| wrong("a smaller size"))?;
@@ -243,6 +281,27 @@ mod tests {
         assert_eq!(config.lease_ttl, Duration::from_secs(90));
         assert_eq!(config.capture.max_file_size, 1 << 20);
         assert_eq!(config.capture.max_folder_files, 500);
+    }
+
+    #[test]
+    fn what_is_recorded_is_one_word_or_a_section() {
+        assert!(!load("", &[]).unwrap().record.always);
+        assert!(load("record: always\n", &[]).unwrap().record.always);
+        let text = "record:\n  mode: always\n  max_size: 8MiB\n";
+        let record = load(text, &[]).unwrap().record;
+        assert!(record.always);
+        assert_eq!(record.limits.max_size, 8 << 20);
+        let never = load("record: always\n", &[("AMPSM_RECORD", "never")]);
+        assert!(!never.unwrap().record.always);
+        for (text, told) in [
+            ("record: sometimes\n", "record.mode"),
+            ("record:\n  max_size: 1MiB\n", "at least 4MiB"),
+            ("record:\n  mod: always\n", "line 2"),
+            ("record: [always]\n", "line 1"),
+        ] {
+            let error = load(text, &[]).unwrap_err().to_string();
+            assert!(error.contains(told), "{text:?}: {error}");
+        }
     }
 
     #[test]

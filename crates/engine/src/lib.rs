@@ -10,5 +10,6 @@ pub mod home;
 pub mod ledger;
 pub mod ops;
 pub mod process;
+pub mod recording;
 pub mod spool;
 pub mod testing;
