@@ -4,10 +4,12 @@ mod completions;
 mod daemon;
 mod diff;
 mod explain;
+mod export_cast;
 mod list;
 mod log;
 mod man;
 mod note;
+mod play;
 mod reference;
 mod restore;
 mod session;
@@ -37,10 +39,12 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
         Command::Daemon(command) => daemon::run(context, &command),
         Command::Diff(args) => diff::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),
+        Command::ExportCast(args) => export_cast::run(context, &args),
         Command::List(args) => list::run(context, &args),
         Command::Log(args) => log::run(context, &args),
         Command::Man(args) => man::run(&args),
         Command::Note(args) => note::run(context, args),
+        Command::Play(args) => play::run(context, &args),
         Command::Reference(args) => reference::run(&args),
         Command::Restore(args) => restore::run(context, &args),
         Command::Session(command) => session::run(context, command),

@@ -41,7 +41,7 @@ const DAEMON: [&str; 12] = [
 ];
 
 /// The variables that amps reads, with what each does; the reference is made of this.
-pub(crate) const NAMES: [(&str, &str); 9] = [
+pub(crate) const NAMES: [(&str, &str); 11] = [
     (CONFIG_DIR, "the home, instead of `~/.ampsm`"),
     (
         LOG_LEVEL,
@@ -66,6 +66,8 @@ pub(crate) const NAMES: [(&str, &str); 9] = [
         "AMPSM_CAPTURE_MAX_PATCH_SIZE",
         "overrides `capture.max_patch_size`",
     ),
+    ("AMPSM_RECORD", "overrides `record`: `always` or `never`"),
+    ("AMPSM_RECORD_MAX_SIZE", "overrides `record.max_size`"),
 ];
 
 /// The environment of this process, read once.

@@ -181,6 +181,14 @@ fn key_meaning(key: &str) -> (String, &'static str) {
             size(u64::try_from(limits.max_patch_size).unwrap_or(u64::MAX)),
             "how much of the patch is kept in the store, before compression",
         ),
+        "record.mode" => (
+            "`never`".to_owned(),
+            "`always` records every session that passes through us; `record: always` is short for it",
+        ),
+        "record.max_size" => (
+            size(config.record.limits.max_size),
+            "the most that one recording takes on the disk; at its limit the oldest part goes",
+        ),
         _ => (String::new(), ""),
     };
     (default, meaning)

@@ -16,5 +16,6 @@ mod endings;
 mod launch;
 mod programs;
 mod record;
+mod recordings;
 mod sessions;
 mod tidy;

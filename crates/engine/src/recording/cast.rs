@@ -36,7 +36,7 @@ pub struct About {
 /// What came of an export.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exported {
-    /// How long the recording is.
+    /// How long the cast is.
     pub duration: Duration,
     /// How many secrets were masked.
     pub masked: u64,
@@ -79,6 +79,10 @@ struct Variables<'a> {
 /// Writes a journal as an asciicast.
 pub fn export(journal: &Journal, about: &About, out: &mut dyn Write) -> io::Result<Exported> {
     let header = journal.header();
+    let mut records = journal.records().peekable();
+    // Where the beginning was dropped, a player should not wait for as long as that was.
+    let first = records.peek().filter(|_| journal.is_cut());
+    let begin = first.map_or(Duration::ZERO, |first| first.at);
     let line = serde_json::to_string(&CastHeader {
         version: 3,
         term: Term {
@@ -86,7 +90,10 @@ pub fn export(journal: &Journal, about: &About, out: &mut dyn Write) -> io::Resu
             rows: header.rows,
             kind: header.term.as_deref(),
         },
-        timestamp: header.started_at.as_second(),
+        timestamp: header
+            .started_at
+            .as_second()
+            .saturating_add_unsigned(begin.as_secs()),
         command: mask_command(&header.command).join(" "),
         title: about.title.as_deref().map(|title| mask(title).into_owned()),
         env: about.shell.as_deref().map(|shell| Variables { shell }),
@@ -94,7 +101,7 @@ pub fn export(journal: &Journal, about: &About, out: &mut dyn Write) -> io::Resu
     writeln!(out, "{line}")?;
     let mut cast = Cast {
         out,
-        last: Duration::ZERO,
+        last: begin,
         cut: Vec::new(),
     };
     let mut exported = Exported::default();
@@ -104,7 +111,7 @@ pub fn export(journal: &Journal, about: &About, out: &mut dyn Write) -> io::Resu
     };
     let mut masker = Masker::new(size, Window::default());
     let mut marks = about.marks.iter().peekable();
-    for record in journal.records() {
+    for record in records {
         while let Some((at, label)) = marks.next_if(|(at, _)| *at <= record.at) {
             let entry = Entry::Marked(label.clone());
             cast.write_all(masker.push(Record { at: *at, entry }))?;
@@ -125,6 +132,7 @@ pub fn export(journal: &Journal, about: &About, out: &mut dyn Write) -> io::Resu
     exported.masked = masked;
     exported.exit = exported.exit.or(about.exit);
     cast.end(exported.duration, exported.exit)?;
+    exported.duration = exported.duration.saturating_sub(begin);
     Ok(exported)
 }
 
