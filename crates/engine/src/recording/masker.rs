@@ -154,14 +154,8 @@ impl Masker {
         };
         let across = secrets(joined.text(), longest).into_iter();
         let mut all: Vec<Secret> = across.map(|found| origins(0, found)).collect();
-        // Where a secret may begin that is found neither way: behind a joint, for the shapes that
-        // ask for the edge of a word, or before one that cuts it.
-        let mut starts: Vec<usize> = page.joints().map(|joint| joint + 1).collect();
         for found in secrets(page.main.text(), longest) {
             let Range { start, end } = found.shape;
-            if page.is_joint(end) {
-                starts.push(start);
-            }
             // A key whose last line is cut by a break seems to have no end.
             let has_end = all
                 .iter()
@@ -170,8 +164,10 @@ impl Masker {
                 all.push(found);
             }
         }
-        for start in starts {
-            let from = joined.position(start);
+        // Most shapes ask for the edge of a word, which the joined text does not have behind a row
+        // that is full of letters.
+        for joint in page.joints() {
+            let from = joined.position(joint);
             let ahead = joined.text().get(from..).unwrap_or_default();
             all.extend(secret_at_start(ahead, longest).map(|found| origins(from, found)));
         }

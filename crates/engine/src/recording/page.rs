@@ -120,12 +120,6 @@ impl Page {
         self.breaks.binary_search_by_key(&at, |(at, _)| *at).is_ok()
     }
 
-    /// Returns whether the text may go on behind a break at this place.
-    pub(super) fn is_joint(&self, at: usize) -> bool {
-        let found = self.breaks.binary_search_by_key(&at, |(at, _)| *at);
-        found.is_ok_and(|place| self.breaks.get(place).is_some_and(|(_, joins)| *joins))
-    }
-
     /// Returns all breaks behind which the text may go on.
     pub(super) fn joints(&self) -> impl Iterator<Item = usize> {
         self.breaks

@@ -170,6 +170,22 @@ fn what_stands_in_another_row_or_place_is_no_part_of_a_secret() {
 }
 
 #[test]
+fn a_secret_that_begins_a_row_behind_a_full_one_is_found_over_several_rows() {
+    let full = "x".repeat(30);
+    let (one, two) = SECRETS[1].split_at(30);
+    let shown = once(&format!("{full}\r\n{one}\r\n{two} end"), 30);
+    assert_eq!(shown, format!("{full}\r\n[masked]\r\n end"));
+}
+
+#[test]
+fn a_secret_that_a_shell_echoes_over_the_end_of_a_row_is_found() {
+    // What readline writes: a blank behind the last column, back, and on.
+    let (one, two) = SECRETS[1].split_at(18);
+    let shown = once(&format!("$ export A={one} \r{two} b\r\n"), 29);
+    assert_eq!(shown, "$ export A=[masked] \r b\r\n");
+}
+
+#[test]
 fn the_mask_stands_where_the_secret_began() {
     let chunks = ["a sk-an", "t-A1b2C3d4E5", "f6G7h8I9j0K1l2 b", " c"];
     let chunks = chunks.map(|chunk| chunk.as_bytes().to_vec());
