@@ -92,6 +92,10 @@ pub(crate) enum Command {
     Note(NoteArgs),
     /// Wait until a session has ended
     Wait(WaitArgs),
+    /// Play the recording of a session in this terminal, or write its bytes elsewhere
+    Play(PlayArgs),
+    /// Export the recording of a session as an asciicast, known secrets masked
+    ExportCast(ExportCastArgs),
     /// Manage the daemon
     #[command(subcommand)]
     Daemon(DaemonCommand),
@@ -428,6 +432,40 @@ pub(crate) enum Until {
     Exited,
     /// Its agent has shown nothing new for a while; only of a held session
     Idle,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "While it plays: `q` or Ctrl-C ends, space pauses, `+` and `-` change the \
+                        speed. Where standard output is no terminal, the bytes of the agent are \
+                        written as they are and without waiting."
+)]
+pub(crate) struct PlayArgs {
+    /// An id, the beginning of one, a name, or `@` for the newest, `@2` for the one before
+    #[arg(default_value = "@", value_name = "SESSION")]
+    pub(crate) session: String,
+    /// How many times as fast as it was
+    #[arg(long, value_name = "FACTOR", default_value = "1")]
+    pub(crate) speed: String,
+    /// Where nothing happened, wait no longer than so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "2")]
+    pub(crate) max_idle: String,
+    /// Stop so long after the beginning: `90s`, `5m`
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportCastArgs {
+    /// An id, the beginning of one, a name, or `@` for the newest, `@2` for the one before
+    #[arg(default_value = "@", value_name = "SESSION")]
+    pub(crate) session: String,
+    /// Write this file, which must not be there yet, instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print what was exported as one JSON value
+    #[arg(long, requires = "out")]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,10 +7,12 @@ mod daemon;
 mod detach;
 mod diff;
 mod explain;
+mod export_cast;
 mod list;
 mod log;
 mod man;
 mod note;
+mod play;
 mod reference;
 mod restore;
 mod screen;
@@ -48,10 +50,12 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
         Command::Diff(args) => diff::run(context, &args),
         Command::Explain(args) => explain::run(context, &args),
         Command::Host(command) => launch::hold::host(context, &command),
+        Command::ExportCast(args) => export_cast::run(context, &args),
         Command::List(args) => list::run(context, &args),
         Command::Log(args) => log::run(context, &args),
         Command::Man(args) => man::run(&args),
         Command::Note(args) => note::run(context, args),
+        Command::Play(args) => play::run(context, &args),
         Command::Reference(args) => reference::run(&args),
         Command::Restore(args) => restore::run(context, &args),
         Command::Screen(args) => screen::run(context, &args),

@@ -42,7 +42,7 @@ const DAEMON: [&str; 12] = [
 ];
 
 /// The variables that amps reads, with what each does; the reference is made of this.
-pub(crate) const NAMES: [(&str, &str); 11] = [
+pub(crate) const NAMES: [(&str, &str); 13] = [
     (CONFIG_DIR, "the home, instead of `~/.ampsm`"),
     (
         LOG_LEVEL,
@@ -69,6 +69,8 @@ pub(crate) const NAMES: [(&str, &str); 11] = [
     ),
     ("AMPSM_HOLD_DETACH", "overrides `hold.detach`"),
     ("AMPSM_HOLD_SCROLLBACK", "overrides `hold.scrollback`"),
+    ("AMPSM_RECORD", "overrides `record`: `always` or `never`"),
+    ("AMPSM_RECORD_MAX_SIZE", "overrides `record.max_size`"),
 ];
 
 /// The environment of this process, read once.

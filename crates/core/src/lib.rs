@@ -19,6 +19,7 @@ pub mod lease;
 pub mod mask;
 pub mod path;
 pub mod process;
+pub mod recording;
 pub mod run;
 pub mod session;
 pub mod snapshot;

@@ -1,38 +1,94 @@
 //! Known shapes of secrets, replaced before anything is stored.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 
 /// What stands in the place of a secret.
 pub const MASK: &str = "[masked]";
 
-/// One alternation, so that text is read once. Groups named `keep…` stay. Shapes as the issuers
-/// publish them: provider prefixes, RFC 7519 tokens, RFC 7468 private keys, RFC 3986 user info.
+/// Groups named `keep…` stay. Shapes as the issuers publish them: provider prefixes, RFC 7519
+/// tokens, RFC 7468 private keys, RFC 3986 user info.
+const SHAPES: [&str; 18] = [
+    r"\bsk-ant-[A-Za-z0-9_-]{20,}",
+    r"\bsk-(?:proj-|svcacct-|or-v1-)?[A-Za-z0-9_-]{20,}",
+    r"\bgh[pousr]_[A-Za-z0-9]{36,}",
+    r"\bgithub_pat_[A-Za-z0-9_]{22,}",
+    r"\bglpat-[A-Za-z0-9_-]{20,}",
+    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
+    r"\bAIza[0-9A-Za-z_-]{35}",
+    r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
+    r"\bhf_[A-Za-z0-9]{30,}",
+    r"\bnpm_[A-Za-z0-9]{36}",
+    r"\bpypi-[A-Za-z0-9_-]{50,}",
+    r"\b[rs]k_live_[A-Za-z0-9]{20,}",
+    r"\bsgamp_[A-Za-z0-9_]{20,}",
+    r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
+    r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)",
+    r"(?P<keep_scheme>\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(?P<keep_at>@)",
+    r"(?i)(?P<keep_bearer>\bauthorization:\s*(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}",
+    r#"(?i)(?P<keep_name>[a-z0-9_-]*(?:api[_-]?key|secret|passwd|password|token)["']?\s*[=:]\s*["']?)[A-Za-z0-9._~+/=-]{12,}"#,
+];
+
+/// One alternation, so that text is read once.
 static SECRETS: LazyLock<Regex> = LazyLock::new(|| {
-    let shapes = [
-        r"\bsk-ant-[A-Za-z0-9_-]{20,}",
-        r"\bsk-(?:proj-|svcacct-|or-v1-)?[A-Za-z0-9_-]{20,}",
-        r"\bgh[pousr]_[A-Za-z0-9]{36,}",
-        r"\bgithub_pat_[A-Za-z0-9_]{22,}",
-        r"\bglpat-[A-Za-z0-9_-]{20,}",
-        r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
-        r"\bAIza[0-9A-Za-z_-]{35}",
-        r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
-        r"\bhf_[A-Za-z0-9]{30,}",
-        r"\bnpm_[A-Za-z0-9]{36}",
-        r"\bpypi-[A-Za-z0-9_-]{50,}",
-        r"\b[rs]k_live_[A-Za-z0-9]{20,}",
-        r"\bsgamp_[A-Za-z0-9_]{20,}",
-        r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
-        r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)",
-        r"(?P<keep_scheme>\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+(?P<keep_at>@)",
-        r"(?i)(?P<keep_bearer>\bauthorization:\s*(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}",
-        r#"(?i)(?P<keep_name>[a-z0-9_-]*(?:api[_-]?key|secret|passwd|password|token)["']?\s*[=:]\s*["']?)[A-Za-z0-9._~+/=-]{12,}"#,
-    ];
-    Regex::new(&shapes.join("|")).expect("the shapes are constants that a test compiles")
+    Regex::new(&SHAPES.join("|")).expect("the shapes are constants that a test compiles")
 });
+
+/// The same, only where the text begins.
+static SECRET_AT_START: LazyLock<Regex> = LazyLock::new(|| {
+    let shapes = format!(r"\A(?:{})", SHAPES.join("|"));
+    Regex::new(&shapes).expect("the shapes are constants that a test compiles")
+});
+
+/// The groups of the shapes that stand before the secret itself.
+const KEPT_BEFORE: [&str; 3] = ["keep_scheme", "keep_bearer", "keep_name"];
+/// The groups of the shapes that stand behind it.
+const KEPT_BEHIND: [&str; 1] = ["keep_at"];
+
+/// Where a known shape of a secret stands in a text, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    /// All that the shape matches, with the words that tell that it is one.
+    pub shape: Range<usize>,
+    /// What [`mask`] replaces.
+    pub secret: Range<usize>,
+}
+
+/// Returns where the secrets of a text stand, in order. A shape that is longer than `longest` bytes,
+/// such as a private key without its end, ends there, and the search goes on behind it.
+pub fn secrets(text: &str, longest: usize) -> Vec<Secret> {
+    let mut found: Vec<Secret> = Vec::new();
+    let next = |found: &[Secret]| found.last().map_or(0, |last| last.shape.end);
+    while let Some(captures) = SECRETS.captures_at(text, next(&found)) {
+        found.push(located(text, &captures, longest));
+    }
+    found
+}
+
+/// Returns the secret that a text begins with.
+pub fn secret_at_start(text: &str, longest: usize) -> Option<Secret> {
+    let captures = SECRET_AT_START.captures(text)?;
+    Some(located(text, &captures, longest))
+}
+
+fn located(text: &str, captures: &Captures<'_>, longest: usize) -> Secret {
+    let whole = captures.get_match();
+    let end = whole.end().min(whole.start() + longest);
+    // A shape begins with a whole character, so this ends behind one.
+    let end = (end..text.len())
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(text.len());
+    let kept = |names: &[&str]| names.iter().find_map(|name| captures.name(name));
+    let from = kept(&KEPT_BEFORE).map_or(whole.start(), |kept| kept.end());
+    let upto = kept(&KEPT_BEHIND).map_or(whole.end(), |kept| kept.start());
+    Secret {
+        shape: whole.start()..end,
+        secret: from.min(end)..upto.min(end),
+    }
+}
 
 /// Returns the text with every known shape of a secret replaced by [`MASK`].
 pub fn mask(text: &str) -> Cow<'_, str> {
@@ -106,6 +162,30 @@ mod tests {
             masked,
             ["run", "--api-key", MASK, "--token", "--json", "token", "x"]
         );
+    }
+
+    #[test]
+    fn secrets_stand_where_they_are_masked() {
+        let key = "sk-ant-A1b2C3d4E5f6G7h8I9j0";
+        let text = format!("é {key} DB_PASSWORD=correcthorsebattery https://me:hunter2@host/p");
+        let mut masked = text.clone();
+        for found in secrets(&text, 1 << 10).into_iter().rev() {
+            masked.replace_range(found.secret, MASK);
+        }
+        assert_eq!(masked, mask(&text));
+        let at_start = secret_at_start(key, 1 << 10).map(|found| found.secret);
+        assert_eq!(at_start, Some(0..key.len()));
+        assert_eq!(secret_at_start(&text, 1 << 10), None);
+    }
+
+    #[test]
+    fn a_key_without_its_end_is_masked_only_so_far() {
+        let text = format!("-----BEGIN RSA PRIVATE KEY-----{}", "é".repeat(100));
+        let ends: Vec<_> = secrets(&text, 64)
+            .into_iter()
+            .map(|it| it.shape.end)
+            .collect();
+        assert_eq!(ends, [65], "not in the middle of a character");
     }
 
     #[test]

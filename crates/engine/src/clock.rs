@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 #[cfg(feature = "testing")]
 use std::path::PathBuf;
+use std::time::Duration;
 
 use amps_core::process::{BootId, Place};
 use amps_core::time::Moment;
@@ -28,6 +29,16 @@ impl Clock {
         #[cfg(feature = "testing")]
         let now = self.shifted(now);
         now
+    }
+
+    /// Returns the time since boot, suspension included, finer than that of [`now`](Self::now).
+    pub fn uptime(&self) -> Duration {
+        let time = clock_gettime(ClockId::Boottime);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+        let uptime = Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default());
+        #[cfg(feature = "testing")]
+        let uptime = self.shifted_uptime(uptime);
+        uptime
     }
 
     /// Returns how long the machine has been suspended since it booted, in milliseconds.
@@ -76,6 +87,16 @@ impl Clock {
 
     fn boot_id_set_by_a_test(&self) -> Option<BootId> {
         self.offset_fields()?.boot_id.map(BootId::new)
+    }
+
+    fn shifted_uptime(&self, uptime: Duration) -> Duration {
+        let offset = self.offset_fields().unwrap_or_default().uptime_ms;
+        let by = Duration::from_millis(offset.unsigned_abs());
+        if offset < 0 {
+            uptime.saturating_sub(by)
+        } else {
+            uptime.saturating_add(by)
+        }
     }
 
     fn shifted(&self, now: Moment) -> Moment {

@@ -8,8 +8,13 @@ use std::time::Duration;
 
 use amps_core::capture::CaptureLimits;
 use amps_core::lease::DEFAULT_TTL;
+use amps_core::recording::RecordLimits;
 use amps_core::time::parse_duration;
 use serde::Deserialize;
+
+use self::record::RecordSection;
+
+mod record;
 
 /// What a person can set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,9 +25,23 @@ pub struct Config {
     pub capture: CaptureLimits,
     /// How sessions are held.
     pub hold: HoldConfig,
+    /// What is recorded of terminals.
+    pub record: RecordConfig,
     /// Where the database lies, if not in the home.
     pub database: Option<PathBuf>,
 }
+
+/// What is recorded of terminals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordConfig {
+    /// Whether every session is recorded whose output passes through us, without being asked.
+    pub always: bool,
+    /// The bounds of each recording.
+    pub limits: RecordLimits,
+}
+
+/// The smallest limit of a recording: a screen full of colours has to fit into a part of it.
+const LEAST_RECORDING: u64 = 4 << 20;
 
 impl Default for Config {
     fn default() -> Self {
@@ -30,6 +49,7 @@ impl Default for Config {
             lease_ttl: DEFAULT_TTL,
             capture: CaptureLimits::default(),
             hold: HoldConfig::default(),
+            record: RecordConfig::default(),
             database: None,
         }
     }
@@ -86,7 +106,7 @@ pub enum ConfigError {
 }
 
 /// The variables that override the file, with the keys that they stand for.
-pub const VARIABLES: [(&str, &str); 9] = [
+pub const VARIABLES: [(&str, &str); 11] = [
     ("AMPSM_DB_PATH", "database.path"),
     ("AMPSM_LEASE_TTL", "lease.ttl"),
     ("AMPSM_CAPTURE_HOLD", "capture.hold"),
@@ -96,6 +116,8 @@ pub const VARIABLES: [(&str, &str); 9] = [
     ("AMPSM_CAPTURE_MAX_PATCH_SIZE", "capture.max_patch_size"),
     ("AMPSM_HOLD_DETACH", "hold.detach"),
     ("AMPSM_HOLD_SCROLLBACK", "hold.scrollback"),
+    ("AMPSM_RECORD", "record.mode"),
+    ("AMPSM_RECORD_MAX_SIZE", "record.max_size"),
 ];
 
 /// The keys of the file that this program acts on. Sections of other features are passed over.
@@ -106,6 +128,7 @@ struct File {
     lease: LeaseSection,
     capture: CaptureSection,
     hold: HoldSection,
+    record: RecordSection,
 }
 
 #[derive(Default, Deserialize)]
@@ -151,6 +174,8 @@ impl Config {
             ("capture.max_patch_size", file.capture.max_patch_size),
             ("hold.detach", file.hold.detach),
             ("hold.scrollback", file.hold.scrollback),
+            ("record.mode", file.record.mode),
+            ("record.max_size", file.record.max_size),
         ];
         let mut config = Self::default();
         for (key, value) in values {
@@ -197,6 +222,19 @@ impl Config {
             "hold.scrollback" => {
                 let expected = "a number of lines";
                 self.hold.scrollback = value.parse().map_err(|_| wrong(expected))?;
+            }
+            "record.mode" => {
+                self.record.always = match value {
+                    "always" => true,
+                    "never" => false,
+                    _ => return Err(wrong("`always` or `never`")),
+                };
+            }
+            "record.max_size" => {
+                self.record.limits.max_size = size()?;
+                if self.record.limits.max_size < LEAST_RECORDING {
+                    return Err(wrong("at least 4MiB"));
+                }
             }
             _ => {
                 let bytes = usize::try_from(size()?).map_err(|_| wrong("a smaller size"))?;
@@ -284,6 +322,27 @@ mod tests {
         assert_eq!(config.lease_ttl, Duration::from_secs(90));
         assert_eq!(config.capture.max_file_size, 1 << 20);
         assert_eq!(config.capture.max_folder_files, 500);
+    }
+
+    #[test]
+    fn what_is_recorded_is_one_word_or_a_section() {
+        assert!(!load("", &[]).unwrap().record.always);
+        assert!(load("record: always\n", &[]).unwrap().record.always);
+        let text = "record:\n  mode: always\n  max_size: 8MiB\n";
+        let record = load(text, &[]).unwrap().record;
+        assert!(record.always);
+        assert_eq!(record.limits.max_size, 8 << 20);
+        let never = load("record: always\n", &[("AMPSM_RECORD", "never")]);
+        assert!(!never.unwrap().record.always);
+        for (text, told) in [
+            ("record: sometimes\n", "record.mode"),
+            ("record:\n  max_size: 1MiB\n", "at least 4MiB"),
+            ("record:\n  mod: always\n", "line 2"),
+            ("record: [always]\n", "line 1"),
+        ] {
+            let error = load(text, &[]).unwrap_err().to_string();
+            assert!(error.contains(told), "{text:?}: {error}");
+        }
     }
 
     #[test]

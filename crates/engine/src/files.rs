@@ -75,6 +75,15 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), FileError> {
     write().map_err(|source| FileError::new("write", path, source))
 }
 
+/// Makes a file for a person; one that is there is not overwritten.
+pub fn create_new(path: &Path) -> Result<File, FileError> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .map_err(|source| FileError::new("create", path, source))
+}
+
 /// Opens a private file to be appended to, and makes it when it is missing.
 pub fn open_to_append(path: &Path) -> io::Result<File> {
     OpenOptions::new()

@@ -114,6 +114,16 @@ impl Home {
         self.spool().join(format!("{session}.jsonl"))
     }
 
+    /// Returns the folder of the recordings.
+    pub fn recordings(&self) -> PathBuf {
+        self.folder.join("recordings")
+    }
+
+    /// Returns the folder of one session's recording.
+    pub fn recording_of(&self, session: SessionId) -> PathBuf {
+        self.recordings().join(session.to_string())
+    }
+
     /// Returns the folder of our own repositories, for folders that are in none.
     pub fn folders(&self) -> PathBuf {
         self.folder.join("folders")

@@ -10,6 +10,7 @@ pub mod home;
 pub mod ledger;
 pub mod ops;
 pub mod process;
+pub mod recording;
 pub mod socket;
 pub mod spool;
 pub mod testing;

@@ -189,6 +189,14 @@ fn key_meaning(key: &str) -> (String, &'static str) {
             format!("`{}`", hold.scrollback),
             "how many lines a held session keeps of what has left the screen",
         ),
+        "record.mode" => (
+            "`never`".to_owned(),
+            "`always` records every session that passes through us; `record: always` is short for it",
+        ),
+        "record.max_size" => (
+            size(config.record.limits.max_size),
+            "the most that one recording takes on the disk; at its limit the oldest part goes",
+        ),
         _ => (String::new(), ""),
     };
     (default, meaning)

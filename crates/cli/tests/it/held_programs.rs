@@ -231,8 +231,11 @@ fn a_storm_of_sizes_ends_with_the_last_one() {
     terminal.resize(30, 100);
     // As many lines have room only now.
     terminal.wait_for_text("29 first");
-    terminal.send(":echo &lines &columns\r");
-    terminal.wait_for_text("30 100");
+    terminal.send(":call writefile([&lines . 'x' . &columns], 'size.txt')\r\x0c");
+    wait::for_text(&folder.join("size.txt"), "30x100\n", PATIENCE);
+    terminal.wait_for_screen("vim at rest", PATIENCE, |screen| {
+        screen.cursor_position() == (1, 4) && !screen.contents().contains("writefile")
+    });
     let expected = terminal.screen(seen);
     terminal.send(CHORD);
     assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(0));

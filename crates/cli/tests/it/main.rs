@@ -20,6 +20,7 @@ mod held_terminals;
 mod launch;
 mod programs;
 mod record;
+mod recordings;
 mod sessions;
 mod tidy;
 mod wait;

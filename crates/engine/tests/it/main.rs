@@ -16,4 +16,6 @@ mod capture_oracle;
 mod capture_repo;
 mod capture_repositories;
 mod capture_undisturbed;
+mod recording;
+mod recording_disk;
 mod restore;
