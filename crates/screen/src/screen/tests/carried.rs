@@ -2,6 +2,7 @@
 
 use super::{Screen, screen};
 use crate::reset;
+use crate::size::Size;
 
 fn redraw(bytes: &str) -> String {
     String::from_utf8(screen(4, 20, bytes).redraw()).unwrap()
@@ -85,6 +86,20 @@ fn leaving_the_alternate_screen_shows_the_primary_one_with_its_cursor() {
     );
     other.advance(b"\x1b[?1049l|");
     assert_eq!(other.text(), "shell $ |\n\n\n");
+}
+
+#[test]
+fn only_the_primary_screen_is_wrapped_anew_even_while_it_is_hidden() {
+    let mut wider = screen(4, 10, "0123456789abc\x1b[?1049h\x1b[H0123456789abc");
+    wider.resize(Size { rows: 4, cols: 20 });
+    assert_eq!(wider.text(), "0123456789\nabc\n\n");
+    wider.advance(b"\x1b[?1049l");
+    assert_eq!(wider.text(), "0123456789abc\n\n\n");
+}
+
+#[test]
+fn a_reset_first_cancels_what_was_begun() {
+    assert!(reset().starts_with(b"\x18\x1b\\"));
 }
 
 #[test]

@@ -82,8 +82,7 @@ fn a_region_beyond_the_screen_is_cut_and_one_that_is_none_is_ignored() {
 fn a_size_that_is_the_same_changes_nothing() {
     let mut same = screen(5, 12, "\x1b[2;3r");
     same.resize(SIZE);
-    same.advance(b"\x1b[3;1Hone\r\ntwo\r\nthree");
-    assert_eq!(same.text(), "\ntwo\nthree\n\n");
+    assert_eq!(same.redraw(), screen(5, 12, "\x1b[2;3r").redraw());
 }
 
 #[test]
