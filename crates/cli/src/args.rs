@@ -55,6 +55,12 @@ pub(crate) struct HoldOptions {
     /// Start the agent on a terminal of its own, and leave it there; `amps attach` shows it
     #[arg(long)]
     pub(crate) detach: bool,
+    /// Start the agent on a terminal of its own and show it here; it goes on when this one closes
+    #[arg(long, conflicts_with = "detach")]
+    pub(crate) hold: bool,
+    /// Record what the agent shows; `amps play` plays it
+    #[arg(long)]
+    pub(crate) record: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -19,7 +19,7 @@ mod screen;
 mod send;
 mod session;
 pub(crate) mod show;
-mod terminal;
+pub(crate) mod terminal;
 mod wait;
 
 use amps_core::error::ErrorCode;
@@ -34,7 +34,8 @@ use crate::launch;
 pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
     let launches = matches!(cli.command, Command::Agent(_) | Command::Run(_));
     if !launches && !cli.launch.is_empty() {
-        let words = "--name, --note, --tag, --context and --detach belong to a launch";
+        let words =
+            "--name, --note, --tag, --context, --detach, --hold and --record belong to a launch";
         return Err(Fault::new(ErrorCode::BadArgument, words)
             .hint("`amps --name NAME AGENT`, or `amps run --name NAME -- CMD`")
             .into());

@@ -3,7 +3,7 @@
 use amps_core::error::ErrorCode;
 use amps_engine::capture::Memory;
 use amps_engine::clock::Clock;
-use amps_engine::config::{Config, HoldConfig};
+use amps_engine::config::{Config, HoldConfig, RecordConfig};
 use amps_engine::git::Environment as GitEnvironment;
 use amps_engine::home::Home;
 use amps_engine::ops::capture_run::Tools;
@@ -44,11 +44,11 @@ impl Context {
         Ok((home, config))
     }
 
-    /// Returns how sessions are held. What is wrong with the configuration keeps no agent from
-    /// running.
-    pub(crate) fn hold_config(&self) -> HoldConfig {
+    /// Returns how sessions are held and recorded. What is wrong with the configuration keeps no
+    /// agent from running.
+    pub(crate) fn hold_config(&self) -> (HoldConfig, RecordConfig) {
         self.configured()
-            .map(|(_, config)| config.hold)
+            .map(|(_, config)| (config.hold, config.record))
             .unwrap_or_default()
     }
 

@@ -195,9 +195,9 @@ impl Environment {
         self.text(amps_engine::process::SESSION_VARIABLE)
     }
 
-    /// Returns whether nothing tells what kind of terminal there is.
-    pub(crate) fn has_no_terminal_kind(&self) -> bool {
-        self.text("TERM").is_none_or(|kind| kind == "dumb")
+    /// Returns what kind of terminal there is, if it is one that can do something.
+    pub(crate) fn terminal_kind(&self) -> Option<String> {
+        self.text("TERM").filter(|kind| kind != "dumb")
     }
 
     /// Returns what a daemon is started with.

@@ -80,7 +80,8 @@ fn newest(context: &Context) -> Result<Held, Failure> {
     }
 }
 
-fn connect_to(context: &Context, session_id: SessionId) -> Result<Held, Failure> {
+/// Connects to the host of a session that is held.
+pub(crate) fn connect_to(context: &Context, session_id: SessionId) -> Result<Held, Failure> {
     let socket = context.home()?.host_socket(session_id);
     match Connection::open(&socket) {
         Ok(connection) => Ok(Held {

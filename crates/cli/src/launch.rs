@@ -46,7 +46,8 @@ impl LaunchOptions {
             hold,
         } = self;
         let notes_nothing = name.is_none() && note.is_none() && tags.is_empty();
-        notes_nothing && context_ids.is_empty() && !hold.detach
+        let holds_nothing = !hold.detach && !hold.hold && !hold.record;
+        notes_nothing && context_ids.is_empty() && holds_nothing
     }
 
     /// Returns these options, and the other ones where these say nothing.
@@ -59,6 +60,8 @@ impl LaunchOptions {
             context_ids: both(self.context_ids, other.context_ids),
             hold: HoldOptions {
                 detach: self.hold.detach || other.hold.detach,
+                hold: self.hold.hold || other.hold.hold,
+                record: self.hold.record || other.hold.record,
             },
         }
     }
@@ -71,8 +74,12 @@ pub(crate) fn launch(context: &Context, options: &LaunchOptions, command: &[OsSt
     };
     let program = find_program(name, &context.environment.path(), &env::own_program())
         .map_err(|error| not_started(&error))?;
-    if options.hold.detach {
-        return hold::start(context, options, (&program, command));
+    match hold::way(context, options.hold) {
+        Some(way) => return hold::start(context, options, (&program, command), way),
+        None if options.hold.record => {
+            output::say("amps: not recorded: standard input and output are no terminal");
+        }
+        None => {}
     }
     let agent = agent_name(name);
     let owner = process::identity(std::process::id(), &context.clock);

@@ -8,6 +8,7 @@ use crate::evidence::Evidence;
 use crate::exit::Exit;
 use crate::id::{ChangesetId, SessionId};
 use crate::process::ProcessIdentity;
+use crate::recording::Recording;
 use crate::session::{Status, StatusReason};
 use crate::snapshot::Oid;
 use crate::time::Moment;
@@ -103,6 +104,13 @@ pub enum Fact {
     SurvivorsGone {
         /// The amendment, unless they changed nothing.
         changeset_id: Option<ChangesetId>,
+    },
+    /// The agent's terminal is being recorded.
+    RecordingBegun,
+    /// The recording of the agent's terminal is complete.
+    Recorded {
+        /// How much there is of it.
+        recording: Recording,
     },
     /// A person wrote a note.
     Noted {

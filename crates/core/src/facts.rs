@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{LeaseId, RunId, SessionId};
 use crate::path::RawPath;
 use crate::process::ProcessIdentity;
+use crate::recording::Recording;
 use crate::session::{Binding, Ending};
 use crate::time::Moment;
 
@@ -62,6 +63,17 @@ pub struct StartFacts {
     pub launched_at: Moment,
     /// The agent's process; `None` when it could not be looked at.
     pub agent: Option<ProcessIdentity>,
+}
+
+/// The terminal of an agent is recorded, or has been.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordFacts {
+    /// The session.
+    pub session_id: SessionId,
+    /// How far.
+    pub recording: Recording,
+    /// When this was.
+    pub at: Moment,
 }
 
 /// The session has come to its end.

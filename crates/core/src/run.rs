@@ -12,6 +12,7 @@ use crate::id::{ChangesetId, RunId, SessionId};
 use crate::lease::Lease;
 use crate::path::RawPath;
 use crate::process::ProcessIdentity;
+use crate::recording::Recording;
 use crate::session::Status;
 use crate::snapshot::{Snapshot, Workspace};
 use crate::time::Moment;
@@ -64,6 +65,9 @@ pub struct Run {
     /// Processes of the agent that outlived the run and are watched until they end.
     #[serde(default)]
     pub survivors: Vec<ProcessIdentity>,
+    /// How much of the agent's terminal is recorded; `None` if it is not.
+    #[serde(default)]
+    pub recording: Option<Recording>,
     /// What it changed, if anything.
     pub changeset_id: Option<ChangesetId>,
     /// What went wrong while recording.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use amps_core::capture::CaptureState;
 use amps_core::error::ErrorCode;
 use amps_core::evidence::{Evidence, EvidenceKind};
-use amps_core::facts::{EndFacts, OpenFacts, StartFacts};
+use amps_core::facts::{EndFacts, OpenFacts, RecordFacts, StartFacts};
 use amps_core::id::{LeaseId, SessionId};
 use amps_core::mask::mask;
 use amps_core::path::RawPath;
@@ -17,6 +17,7 @@ use amps_engine::capture::{Cutoff, LONGEST_LAG_MS, TICK};
 use amps_engine::ops::capture_run::Site;
 use amps_engine::ops::note_session::note_session;
 use amps_engine::ops::open_session::{Opened, open_session, session_of_process};
+use amps_engine::ops::record_terminal::record_terminal;
 use amps_engine::ops::start_run::start_run;
 use amps_proto::fault::Fault;
 use amps_proto::request::{OPEN_DEADLINE, Request};
@@ -47,6 +48,7 @@ pub(crate) async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Res
         Request::End(facts) => end(daemon, facts).await,
         Request::Note { reference, text } => note(daemon, reference, text).await,
         Request::Open(facts) => open(daemon, *facts, false).await,
+        Request::Recorded(facts) => recorded(daemon, facts).await,
         Request::Renew {
             session_id,
             lease_id,
@@ -80,6 +82,7 @@ pub(crate) async fn late(daemon: &Arc<Daemon>, request: Request) -> Result<Respo
         Request::Open(facts) => open(daemon, *facts, true).await,
         Request::Started(facts) => started(daemon, facts).await,
         Request::End(facts) => end(daemon, facts).await,
+        Request::Recorded(facts) => recorded(daemon, facts).await,
         Request::Current { .. }
         | Request::DaemonStatus
         | Request::Events { .. }
@@ -201,6 +204,13 @@ async fn started(daemon: &Arc<Daemon>, facts: StartFacts) -> Result<Response, Fa
         .store(move |ledger| start_run(ledger, &facts))
         .await?;
     amps_engine::testing::point("start-stored");
+    Ok(Response::Done)
+}
+
+async fn recorded(daemon: &Arc<Daemon>, facts: RecordFacts) -> Result<Response, Fault> {
+    daemon
+        .store(move |ledger| record_terminal(ledger, &facts))
+        .await?;
     Ok(Response::Done)
 }
 

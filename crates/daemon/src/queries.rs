@@ -46,6 +46,7 @@ pub(crate) fn answer(ledger: &dyn Ledger, request: &Request) -> Option<Result<Re
         | Request::End(_)
         | Request::Note { .. }
         | Request::Open(_)
+        | Request::Recorded(_)
         | Request::Renew { .. }
         | Request::Started(_)
         | Request::Stop

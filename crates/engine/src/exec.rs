@@ -211,8 +211,7 @@ pub fn start_detached(
         .envs(variables.iter().map(|(name, value)| (name, value)))
         .current_dir("/")
         .stdin(Stdio::null())
-        .stderr(log)
-        .process_group(0);
+        .stderr(log);
     let output = command.output().map_err(failed)?;
     let pid = String::from_utf8_lossy(&output.stdout).trim().parse();
     pid.map_err(|_| failed(io::Error::from(io::ErrorKind::UnexpectedEof)))
@@ -241,8 +240,7 @@ pub fn start_by_messenger(
         .args(messenger)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(log)
-        .process_group(0);
+        .stderr(log);
     let mut child = command.spawn().map_err(failed)?;
     let told = child.stdin.take().map(|mut stdin| stdin.write_all(input));
     let said = child.stdout.take();
@@ -275,8 +273,8 @@ fn start_apart(
         path: program.to_owned(),
         source,
     };
-    // Fails only for the leader of a process group, which the new process then leaves by itself.
-    rustix::process::setsid().ok();
+    // Away from the terminal of whoever asked. A messenger leads no group, so that this is granted.
+    rustix::process::setsid().map_err(|errno| failed(errno.into()))?;
     // A shell may hand down descriptors of its own, such as a lock: they are for the agent. What
     // the new process kept of them would stay open long after everybody else has let go.
     close_fds::set_fds_cloexec(3, &[]);

@@ -5,6 +5,7 @@ pub mod capture_run;
 pub mod end_session;
 pub mod note_session;
 pub mod open_session;
+pub mod record_terminal;
 pub mod regrant_lease;
 pub mod start_run;
 pub mod store_capture;

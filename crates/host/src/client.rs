@@ -68,8 +68,8 @@ pub(crate) struct Shown {
     pub(crate) joined: u64,
     /// Since when it has taken nothing of what waits for it.
     pub(crate) stuck_since: Option<Instant>,
-    /// Whether it has been given the lines that had left the screen before.
-    pub(crate) has_history: bool,
+    /// Whether it has been drawn before.
+    pub(crate) was_drawn: bool,
     /// What the client is told when the terminal has taken all, and until when that is waited for.
     pub(crate) parting: Option<(HoldAnswer, Instant)>,
     /// The state of the client's process, proc(5).
@@ -204,7 +204,7 @@ impl Shown {
             draw_at: Instant::now(),
             joined: 0,
             stuck_since: None,
-            has_history: false,
+            was_drawn: false,
             parting: None,
             stat,
         }

@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 
 use amps_core::exit::Exit;
 use amps_core::id::SessionId;
+use amps_core::recording::Recording;
 use amps_engine::exec::{ExecError, Foreground};
 use amps_engine::files::{FileError, OwnFile};
+use amps_engine::recording::Recorder;
 use amps_engine::socket;
 use amps_proto::hold::{HoldAnswer, Role, TerminalSize};
 use amps_screen::{Screen, Size};
@@ -118,6 +120,7 @@ pub struct Host {
     signals: Signals,
     clients: Vec<Client>,
     display: Display,
+    recorder: Option<Recorder>,
     answers: Answers,
     to_agent: Outbox,
     size: TerminalSize,
@@ -126,6 +129,8 @@ pub struct Host {
     /// When to read again what said that nobody can write any more.
     read_again: Option<Instant>,
     was_hung_up: bool,
+    /// Whether the screen has room that a quiet agent does not need.
+    is_roomy: bool,
     /// What the agent has written, until the client has come that is awaited.
     opening: Option<Vec<u8>>,
     /// Until when it is awaited.
@@ -134,8 +139,12 @@ pub struct Host {
 }
 
 impl Host {
-    /// Listens for clients and starts the agent.
-    pub fn start(hold: Hold, command: &Foreground) -> Result<Self, HostError> {
+    /// Listens for clients and starts the agent, whose terminal is recorded if there is a recorder.
+    pub fn start(
+        hold: Hold,
+        command: &Foreground,
+        recorder: Option<Recorder>,
+    ) -> Result<Self, HostError> {
         let signals = Signals::listen(&[&PASSED_ON[..], &[number::SIGCHLD]].concat())?;
         let failed = |source| HostError::Socket {
             path: hold.socket.clone(),
@@ -158,12 +167,14 @@ impl Host {
             signals,
             clients: Vec::new(),
             display: Display::new(screen),
+            recorder,
             answers: Answers::default(),
             to_agent: Outbox::default(),
             size,
             last_output: Instant::now(),
             read_again: None,
             was_hung_up: false,
+            is_roomy: false,
             opening: hold.is_awaited.then(Vec::new),
             awaited_until: Instant::now() + AWAITED,
             chunk: vec![0; CHUNK],
@@ -201,10 +212,11 @@ impl Host {
     }
 
     /// Tells every client that the agent has ended, once its terminal has taken what was shown
-    /// last, and leaves.
-    pub fn leave(mut self, end: AgentEnd) -> io::Result<()> {
+    /// last, and leaves. Returns how much has been recorded, once that is on the disk.
+    pub fn leave(mut self, end: AgentEnd) -> io::Result<Option<Recording>> {
         let until = Instant::now() + LEAVING;
-        let end = HoldAnswer::Ended { exit: end.exit };
+        let exit = end.exit;
+        let end = HoldAnswer::Ended { exit };
         while Instant::now() < until {
             // Who was awaited may come only now.
             for number in 0..self.clients.len() {
@@ -223,7 +235,10 @@ impl Host {
             self.act(&ready);
             self.tend();
         }
-        Ok(())
+        Ok(self
+            .recorder
+            .take()
+            .map(|recorder| recorder.finish(Some(exit))))
     }
 
     /// Does what has come to be done.
@@ -287,6 +302,8 @@ impl Host {
         let bytes = chunk.get(..filled).unwrap_or_default();
         if !bytes.is_empty() {
             self.last_output = Instant::now();
+            self.is_roomy = true;
+            self.record(bytes);
             self.display.take(bytes);
             if let Some(opening) = &mut self.opening {
                 opening.extend_from_slice(bytes);
@@ -294,6 +311,18 @@ impl Host {
             self.show(bytes);
         }
         self.chunk = chunk;
+    }
+
+    /// Records output before it is shown. What is on the screen by then begins the next part of a
+    /// recording.
+    fn record(&mut self, bytes: &[u8]) {
+        let Some(recorder) = &mut self.recorder else {
+            return;
+        };
+        if recorder.wants_keyframe() {
+            recorder.keyframe(&self.display.screen().redraw());
+        }
+        recorder.output(bytes);
     }
 
     /// Types for the agent.
@@ -320,6 +349,9 @@ impl Host {
         }
         self.size = size;
         self.agent.resize(size);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.resized(size.rows, size.cols);
+        }
         for shown in self
             .clients
             .iter_mut()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amps_core::facts::{EndFacts, OpenFacts, StartFacts};
+use amps_core::facts::{EndFacts, OpenFacts, RecordFacts, StartFacts};
 use amps_core::id::{LeaseId, SessionId};
 use amps_core::path::RawPath;
 use amps_core::process::ProcessIdentity;
@@ -59,6 +59,8 @@ pub enum Request {
         /// An id, a prefix of one, a name, or `@` for the newest.
         reference: String,
     },
+    /// Fact: the terminal of an agent is recorded, or has been.
+    Recorded(RecordFacts),
     /// A sign of life from the holder of a lease.
     Renew {
         /// The session.

@@ -7,6 +7,7 @@ use amps_core::changeset::Changeset;
 use amps_core::id::{ChangesetId, ProjectId, RunId, SessionId};
 use amps_core::lease::Lease;
 use amps_core::path::RawPath;
+use amps_core::recording::Recording;
 use amps_core::run::Run;
 use amps_core::session::{Session, Status, StatusReason};
 use amps_core::snapshot::{Oid, Snapshot, Workspace};
@@ -63,6 +64,9 @@ pub struct RunView {
     pub end: Option<Snapshot>,
     /// What has been captured and what is still owed.
     pub capture: Capture,
+    /// How much of the agent's terminal is recorded; null if it is not.
+    #[serde(default)]
+    pub recording: Option<Recording>,
     /// Its changeset.
     pub changeset_id: Option<ChangesetId>,
     /// The commit of an iteration; null for a launched session.
@@ -95,6 +99,7 @@ impl From<Run> for RunView {
             base: run.base,
             end: run.end,
             capture: run.capture,
+            recording: run.recording,
             changeset_id: run.changeset_id,
             commit: None,
             gate: None,

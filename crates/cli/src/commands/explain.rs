@@ -98,6 +98,8 @@ fn is_heard(fact: &Fact) -> bool {
         | Fact::BaseCaptured { .. }
         | Fact::Ended { .. }
         | Fact::EndCaptured { .. }
+        | Fact::RecordingBegun
+        | Fact::Recorded { .. }
         | Fact::Noted { .. } => false,
     }
 }

@@ -13,18 +13,25 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use amps_core::error::ErrorCode;
-use amps_core::facts::StartFacts;
+use amps_core::facts::{RecordFacts, StartFacts};
 use amps_core::id::SessionId;
 use amps_core::path::RawPath;
+use amps_core::recording::{RecordLimits, Recording};
 use amps_core::session::{Binding, Ending};
 use amps_engine::exec::{Foreground, Standing, enter_scope, start_and_pass_on, start_by_messenger};
+use amps_engine::files::{self, FileError};
+use amps_engine::home::Home;
 use amps_engine::process::{self, SESSION_VARIABLE};
+use amps_engine::recording::{Header, Recorder};
 use amps_engine::testing::point;
 use amps_host::{AgentEnd, Hold, Host, HostError, terminal};
+use amps_proto::codec;
 use amps_proto::exit_code;
 use amps_proto::fault::Fault;
-use amps_proto::hold::TerminalSize;
+use amps_proto::hold::{Role, TerminalSize};
+use amps_proto::request::Request;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::isatty;
 use serde::{Deserialize, Serialize};
 
 use super::link::Link;
@@ -32,7 +39,7 @@ use super::{agent_name, facts};
 use crate::args::{HoldOptions, HostCommand, LaunchOptions};
 use crate::context::Context;
 use crate::error::Failure;
-use crate::{Outcome, env, output};
+use crate::{Outcome, commands, connect, env, held, output};
 
 /// What kind of terminal an agent is told that it has if its host was started on none.
 const TERM: &str = "xterm-256color";
@@ -47,6 +54,37 @@ struct Order {
     program: RawPath,
     command: Vec<RawPath>,
     size: TerminalSize,
+    way: Way,
+}
+
+/// How an agent is held.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Way {
+    /// Whether it is shown here at once.
+    is_shown: bool,
+    /// Whether it outlives this terminal.
+    outlives: bool,
+    /// Whether its terminal is recorded.
+    is_recorded: bool,
+}
+
+/// Returns how an agent is to be held; `None` if it is not, as it gets this terminal itself.
+pub(super) fn way(context: &Context, options: HoldOptions) -> Option<Way> {
+    let HoldOptions {
+        detach,
+        hold,
+        record,
+    } = options;
+    let has_terminal = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
+    if !detach && !hold && !has_terminal {
+        return None;
+    }
+    let is_recorded = record || context.hold_config().1.always;
+    (detach || hold || is_recorded).then_some(Way {
+        is_shown: !detach,
+        outlives: detach || hold,
+        is_recorded,
+    })
 }
 
 /// What a host says of its agent, once.
@@ -70,19 +108,28 @@ enum Report {
     },
 }
 
-/// Starts a session that is held, and leaves it.
+/// Starts a session that is held, and shows it here or leaves it.
 pub(super) fn start(
     context: &Context,
     options: &LaunchOptions,
     (program, command): (&Path, &[OsString]),
+    way: Way,
 ) -> Outcome {
-    let (session_id, warning) = order(context, options, (program, command))?;
-    let id = session_id.short();
-    output::print(&format!("{session_id}\n"))?;
-    output::say(&format!("held; `amps attach {id}` shows it"));
+    if way.is_shown {
+        // What a client left that was killed must not pass for how the terminal was.
+        commands::terminal::restore(context)?;
+    }
+    let (session_id, warning) = order(context, options, (program, command), way)?;
     if let Some(warning) = warning {
         output::say(&format!("amps: {warning}"));
     }
+    if way.is_shown {
+        let held = held::connect_to(context, session_id)?;
+        return commands::attach::show(context, held, (Role::Typist, false), true);
+    }
+    output::print(&format!("{session_id}\n"))?;
+    let id = session_id.short();
+    output::say(&format!("held; `amps attach {id}` shows it"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -91,6 +138,7 @@ fn order(
     context: &Context,
     options: &LaunchOptions,
     (program, command): (&Path, &[OsString]),
+    way: Way,
 ) -> Result<(SessionId, Option<String>), Failure> {
     let raw = |word: &OsStr| RawPath::new(word.as_bytes());
     let order = Order {
@@ -101,6 +149,7 @@ fn order(
         program: raw(program.as_os_str()),
         command: command.iter().map(|word| raw(word)).collect(),
         size: terminal::size(rustix::stdio::stdin()),
+        way,
     };
     let home = context.home()?;
     home.create()
@@ -170,10 +219,15 @@ fn hold(context: &Context, order: Order) -> Outcome {
     let binding = (Binding::Host, owner);
     let facts = facts::opening(context, &options, &agent, &command, binding);
     let session_id = facts.session_id;
-    let warning = leave_login_session(context, session_id);
-    let mut link = Link::open(context, Some(facts), &|| {});
+    // One that ends with its terminal ends with its login too.
+    let outlives = order.way.outlives;
+    let mut warning = outlives
+        .then(|| leave_login_session(context, session_id))
+        .flatten();
+    let (hold_config, record_config) = context.hold_config();
+    let mut link = Link::open(context, Some(facts.clone()), &|| {});
     let mut variables = vec![(SESSION_VARIABLE.to_owned(), session_id.to_string())];
-    if context.environment.has_no_terminal_kind() {
+    if context.environment.terminal_kind().is_none() {
         variables.push(("TERM".to_owned(), TERM.to_owned()));
     }
     let foreground = Foreground {
@@ -188,13 +242,26 @@ fn hold(context: &Context, order: Order) -> Outcome {
         socket: home.host_socket(session_id),
         terminals: home.terminals(),
         size: order.size,
-        scrollback: context.hold_config().scrollback,
-        is_awaited: false,
-        ends_with_terminal: false,
+        scrollback: hold_config.scrollback,
+        is_awaited: order.way.is_shown,
+        ends_with_terminal: !order.way.outlives,
     };
+    let limits = order.way.is_recorded.then_some(record_config.limits);
+    let recorder = limits.and_then(|limits| {
+        let recorder = record(
+            (context, &home),
+            (session_id, &facts.agent_command),
+            order.size,
+            limits,
+        );
+        recorder
+            .map_err(|error| warning = Some(format!("not recorded: {error}")))
+            .ok()
+    });
+    let is_recorded = recorder.is_some();
     let launched_at = context.clock.now();
     point("before-spawn");
-    let host = match Host::start(hold, &foreground) {
+    let host = match Host::start(hold, &foreground, recorder) {
         Ok(host) => host,
         Err(error) => {
             let detail = format!("the agent could not be started: {error}");
@@ -209,11 +276,36 @@ fn hold(context: &Context, order: Order) -> Outcome {
         launched_at,
         agent,
     });
+    if is_recorded {
+        link.recorded(Recording::default());
+    }
     say(&Report::Started {
         session_id,
         warning,
     })?;
-    serve(context, host, link)
+    let recording = serve(context, host, link)?;
+    if let Some(recording) = recording {
+        tell_recorded(context, session_id, recording);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Begins to record.
+fn record(
+    (context, home): (&Context, &Home),
+    (session_id, command): (SessionId, &[String]),
+    size: TerminalSize,
+    limits: RecordLimits,
+) -> Result<Recorder, FileError> {
+    let header = Header {
+        rows: size.rows,
+        cols: size.cols,
+        command: command.to_vec(),
+        started_at: context.clock.now().at,
+        term: context.environment.terminal_kind(),
+    };
+    let folder = home.recording_of(session_id);
+    Recorder::create(&folder, &header, &limits, context.clock.clone())
 }
 
 /// Leaves the login session, so that its end is not the end of the agent. Returns what the person
@@ -263,7 +355,7 @@ fn refusal(error: &HostError) -> Report {
 
 /// Holds the session, and keeps its lease meanwhile: a daemon that does not answer must not hold
 /// up what is typed and shown.
-fn serve(context: &Context, mut host: Host, link: Link<'_>) -> Outcome {
+fn serve(context: &Context, mut host: Host, link: Link<'_>) -> Result<Option<Recording>, Failure> {
     let (over, told) = UnixStream::pair()?;
     let (end, link) = std::thread::scope(|scope| {
         let keeping = scope.spawn(move || keep(link, &told));
@@ -286,8 +378,23 @@ fn serve(context: &Context, mut host: Host, link: Link<'_>) -> Outcome {
         format!("the host waited for the agent: {exit}")
     };
     link.end(ending, context.clock.now(), detail);
-    host.leave(end)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(host.leave(end)?)
+}
+
+/// Tells how much has been recorded, now that it is on the disk. A daemon that is not there reads
+/// it in the spool.
+fn tell_recorded(context: &Context, session_id: SessionId, recording: Recording) {
+    let request = Request::Recorded(RecordFacts {
+        session_id,
+        recording,
+        at: context.clock.now(),
+    });
+    let Ok(home) = context.home() else { return };
+    if !matches!(connect::ask_running(&home, &request), Ok(Some(_))) {
+        let line = String::from_utf8_lossy(&codec::encode(&request)).into_owned();
+        // What cannot be written is known to the journal all the same.
+        files::append_line(&home.spool_of(session_id), line.trim_end()).ok();
+    }
 }
 
 /// Gives the signs of life that are due, until told that the session is over.

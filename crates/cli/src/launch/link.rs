@@ -4,8 +4,9 @@
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use amps_core::facts::{EndFacts, OpenFacts, StartFacts};
+use amps_core::facts::{EndFacts, OpenFacts, RecordFacts, StartFacts};
 use amps_core::id::SessionId;
+use amps_core::recording::Recording;
 use amps_core::session::Ending;
 use amps_core::time::Moment;
 use amps_daemon::{Probe, probe};
@@ -98,6 +99,19 @@ impl<'a> Link<'a> {
         };
         record.started = Some(facts.clone());
         record.tell_or_spool(&Request::Started(facts));
+    }
+
+    /// Tells that the agent's terminal is recorded.
+    pub(super) fn recorded(&mut self, recording: Recording) {
+        let at = self.context.clock.now();
+        if let Some(record) = &mut self.record {
+            let session_id = record.open.session_id;
+            record.tell_or_spool(&Request::Recorded(RecordFacts {
+                session_id,
+                recording,
+                at,
+            }));
+        }
     }
 
     /// Returns what hangs up when the daemon goes away.

@@ -6,6 +6,7 @@ use amps_core::evidence::EvidenceKind;
 use amps_core::exit::Exit;
 use amps_core::path::visible;
 use amps_core::process::ProcessIdentity;
+use amps_core::recording::Recording;
 use amps_core::session::{Status, StatusReason};
 use anstyle::Style;
 
@@ -159,11 +160,28 @@ pub(crate) fn event(fact: &Fact) -> String {
                 None => "they changed nothing more".to_owned(),
             }
         ),
+        Fact::RecordingBegun => "the agent's terminal is being recorded".to_owned(),
+        Fact::Recorded { recording } => {
+            format!("recorded of the terminal: {}", recorded(recording))
+        }
         Fact::Noted { text } => {
             let lines: Vec<&str> = text.lines().collect();
             format!("note: {}", brief(&lines.join(" / "), 400))
         }
     }
+}
+
+/// Returns how much of a terminal is recorded.
+pub(crate) fn recorded(recording: &Recording) -> String {
+    let Recording { bytes, lost, cut } = recording;
+    let mut text = counted(*bytes, "byte");
+    if *lost > 0 {
+        text.extend([format!(", {} lost", counted(*lost, "byte"))]);
+    }
+    if *cut {
+        text.push_str(", without its beginning");
+    }
+    text
 }
 
 /// Returns the state of one half of a capture.

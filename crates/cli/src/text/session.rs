@@ -121,6 +121,13 @@ fn particulars(view: &SessionView, reader: &Reader) -> String {
         if !run.context_ids.is_empty() {
             row("context", visible(&run.context_ids.join(", ")));
         }
+        if let Some(recording) = &run.recording {
+            let is_whole = session.status.is_final();
+            let amount = is_whole.then(|| sentence::recorded(recording));
+            let amount = amount.unwrap_or_else(|| "so far".to_owned());
+            let id = session.session_id.short();
+            row("recording", format!("{amount}; `amps play {id}`"));
+        }
         for error in &run.errors {
             row("went wrong", visible(error));
         }

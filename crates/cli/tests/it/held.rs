@@ -5,7 +5,7 @@ use std::path::Path;
 use amps_testkit::{Exit, Home, PATIENCE, Signal, Terminal, TerminalOptions, process, wait};
 use serde_json::json;
 
-use crate::record::{changes, home, settled};
+use crate::record::{AMPS, changes, home, settled};
 
 /// The keys that detach.
 pub(crate) const CHORD: &str = "\x1cd";
@@ -102,6 +102,26 @@ fn an_agent_by_its_name_is_held_and_its_arguments_stay_its_own() {
     assert_eq!(args, "--detach\n--json\n");
     wait_for_screen(&home, "mine", "up");
     home.end_all();
+}
+
+#[test]
+fn host_and_daemon_have_no_terminal_and_a_session_of_their_own() {
+    let home = home();
+    let folder = home.folder("work");
+    let mut shell = home.shell(&folder);
+    shell.start_line(&format!("{AMPS} --name mine --hold cat"));
+    shell.terminal().send("typed\r");
+    shell.terminal().wait_for_text("typed\ntyped");
+    let daemon = home.daemon().pid().unwrap();
+    for pid in [host_of(&home, "mine"), daemon] {
+        let stat = process::stat(pid).unwrap();
+        assert_eq!(stat.terminal, 0, "{stat:?}");
+        assert_ne!(stat.session, shell.terminal().pid(), "{stat:?}");
+    }
+    shell.terminal().send(CHORD);
+    shell.wait_prompt();
+    home.amps(["send", "mine", "--key", "ctrl-d"]).run().ok();
+    assert_eq!(settled(&home, "mine")["status"], "completed");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod disk;
 mod endings;
 mod held;
 mod held_programs;
+mod held_recorded;
 mod held_terminals;
 mod launch;
 mod programs;

@@ -5,16 +5,16 @@ use amps_testkit::{Cmd, Exit, Home, PATIENCE, Terminal, TerminalOptions, ctrl, p
 
 use crate::record::{changes, home, newest};
 
-/// Runs the same play with the bare command and under us, and compares every byte.
+/// Runs the same play with the bare command, under us, and recorded, and compares every byte.
 fn compare(words: &[&str], prepare: impl Fn(&Home), play: impl Fn(&mut Terminal) -> Exit) {
-    let run = |launched: bool| {
+    let run = |launch: &[&str]| {
         let home = home();
         prepare(&home);
         let folder = home.folder("play");
-        let command: Cmd = if launched {
-            home.amps(["run", "--"]).args(words)
-        } else {
+        let command: Cmd = if launch.is_empty() {
             home.command(words[0], &words[1..])
+        } else {
+            home.amps(launch).args(words)
         };
         let options = TerminalOptions {
             answers: false,
@@ -25,11 +25,16 @@ fn compare(words: &[&str], prepare: impl Fn(&Home), play: impl Fn(&mut Terminal)
         let bytes = terminal.bytes().escape_ascii().to_string();
         (exit, bytes, terminal.modes())
     };
-    let bare = run(false);
-    let launched = run(true);
-    assert_eq!(launched.0, bare.0, "the exit differs");
-    assert_eq!(launched.1, bare.1, "the bytes differ");
-    assert_eq!(launched.2, bare.2, "the modes left behind differ");
+    let bare = run(&[]);
+    for launch in [&["run", "--"][..], &["run", "--record", "--"]] {
+        let launched = run(launch);
+        assert_eq!(launched.0, bare.0, "the exit differs: {launch:?}");
+        assert_eq!(launched.1, bare.1, "the bytes differ: {launch:?}");
+        assert_eq!(
+            launched.2, bare.2,
+            "the modes left behind differ: {launch:?}"
+        );
+    }
 }
 
 fn at_rest(screen: &Screen, row: u16, col: u16) -> bool {

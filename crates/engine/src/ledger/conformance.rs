@@ -91,6 +91,7 @@ pub(super) fn sample(number: u32) -> (Session, Run) {
         end: None,
         capture: Capture::default(),
         survivors: Vec::new(),
+        recording: None,
         changeset_id: None,
         errors: Vec::new(),
         context_ids: Vec::new(),

@@ -134,6 +134,7 @@ fn records(facts: OpenFacts, default_ttl: Duration) -> (Session, Run) {
         end: None,
         capture: Capture::default(),
         survivors: Vec::new(),
+        recording: None,
         changeset_id: None,
         errors: Vec::new(),
         context_ids: masked(facts.context_ids),

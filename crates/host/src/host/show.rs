@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use amps_proto::hold::{DetachReason, HoldAnswer, Role, TerminalSize};
+use amps_screen::reset;
 
 use super::Host;
 use super::wait::Ready;
@@ -28,11 +29,11 @@ const CHORD: Duration = Duration::from_secs(1);
 /// How long a terminal that is left has to take what waits for it.
 const LAST: Duration = Duration::from_secs(1);
 
+/// How long an agent has written nothing that is called quiet.
+const QUIET: Duration = Duration::from_secs(2);
+
 /// Until a flood has been drawn.
 const DRAWING: Duration = Duration::from_millis(5);
-
-/// Ends whatever a terminal was in the middle of: CAN and ST, ECMA-48.
-const BREAK_OFF: &[u8] = b"\x18\x1b\\";
 
 impl Host {
     /// Shows what the agent wrote.
@@ -174,14 +175,33 @@ impl Host {
     pub(super) fn part(&mut self, number: usize, last: HoldAnswer) {
         let until = Instant::now() + LAST;
         self.tidy_up(number);
+        let below = match last {
+            HoldAnswer::Detached { .. } => self.below(),
+            _ => String::new(),
+        };
         let Some(client) = self.clients.get_mut(number) else {
             return;
         };
         match &mut client.shown {
-            Some(shown) if shown.parting.is_none() => shown.parting = Some((last, until)),
+            Some(shown) if shown.parting.is_none() => {
+                if shown.state != State::Paused {
+                    // A terminal that does not take it is lost anyway.
+                    shown.outbox.send(&shown.terminal, below.as_bytes()).ok();
+                }
+                shown.parting = Some((last, until));
+            }
             Some(_) => {}
             None if client.idle_wait.take().is_some() => client.tell_last(&last),
             None => client.is_leaving = true,
+        }
+    }
+
+    /// Returns what goes to a line below all that the agent shows.
+    fn below(&self) -> String {
+        if self.display.screen().is_alternate() {
+            "\r\n".to_owned()
+        } else {
+            format!("\x1b[{};1H\r\n", self.size.rows)
         }
     }
 
@@ -210,12 +230,12 @@ impl Host {
         if shown.state == State::Paused || shown.parting.is_some() {
             return;
         }
-        let mut bytes = Vec::new();
-        if !shown.streams(self.size) {
+        let bytes = if shown.streams(self.size) {
+            self.display.screen().leave()
+        } else {
             shown.outbox.clear();
-            bytes.extend_from_slice(BREAK_OFF);
-        }
-        bytes.extend(self.display.screen().leave());
+            reset()
+        };
         // A terminal that does not take it is lost anyway.
         shown.outbox.send(&shown.terminal, &bytes).ok();
     }
@@ -237,6 +257,15 @@ impl Host {
     /// Brings the terminal of a client back that died without a word.
     pub(super) fn bury(&mut self, number: usize) {
         self.note_seen(number);
+        if let Some(shown) = self
+            .clients
+            .get_mut(number)
+            .and_then(|client| client.shown.as_mut())
+            && !shown.outbox.is_empty()
+        {
+            // Nobody knows what it has taken by now.
+            shown.outdate();
+        }
         self.tidy_up(number);
         let Some(shown) = self
             .clients
@@ -291,6 +320,10 @@ impl Host {
             self.tend_idle_wait(number, now);
         }
         self.settle_answers();
+        if self.is_roomy && now >= self.last_output + QUIET {
+            self.is_roomy = false;
+            self.display.screen().compact();
+        }
     }
 
     fn tend_terminal(&mut self, number: usize, now: Instant) {
@@ -352,12 +385,15 @@ impl Host {
         let from_start = opening.is_some();
         let bytes = match opening {
             Some(opening) => opening,
-            None if !fits => [BREAK_OFF, &screen.view(screen_size(shown.size))[..]].concat(),
-            None if shown.has_history => [BREAK_OFF, &screen.redraw_without_scrollback()].concat(),
-            None => [BREAK_OFF, &screen.redraw()].concat(),
+            None if !fits => {
+                let begin = if shown.was_drawn { Vec::new() } else { reset() };
+                [begin, screen.view(screen_size(shown.size))].concat()
+            }
+            None if shown.was_drawn => screen.redraw_without_scrollback(),
+            None => screen.redraw(),
         };
         drop(screen);
-        shown.has_history |= fits;
+        shown.was_drawn = true;
         shown.state = State::Current;
         shown.joined = if from_start { 0 } else { self.display.taken() };
         shown.draw_at = now + VIEWS;
@@ -409,7 +445,8 @@ impl Host {
             idle.into_iter().chain(shown.and_then(Shown::due))
         });
         let awaited = self.opening.as_ref().map(|_| self.awaited_until);
-        [drawing, awaited, self.read_again]
+        let roomy = self.is_roomy.then(|| self.last_output + QUIET);
+        [drawing, awaited, roomy, self.read_again]
             .into_iter()
             .flatten()
             .chain(clients)

@@ -35,16 +35,6 @@ pub(super) fn size() -> Option<(u16, u16)> {
     Some((size.ws_row, size.ws_col)).filter(|(rows, cols)| *rows > 0 && *cols > 0)
 }
 
-/// Returns what takes a terminal out of every mode in which a recording can leave it: the sequence
-/// that was begun, link, alternate screen, margins, colours, character set, cursor, keypad, mouse,
-/// focus, bracketed paste, held-back output, keyboard protocols. Leaving the alternate screen puts
-/// the cursor where it was saved last: where that screen is not shown, it was saved just here.
-fn reset() -> &'static [u8] {
-    b"\x18\x1b]8;;\x1b\\\x1b7\x1b[?1049l\x1b7\x1b[r\x1b[?6l\x1b8\x1b[m\x1b(B\x0f\x1b[4l\x1b[?7h\
-      \x1b[?25h\x1b[0 q\x1b[?1l\x1b>\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1005l\
-      \x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?1004l\x1b[?2004l\x1b[?2026l\x1b[>4m\x1b[=0u"
-}
-
 /// Shows output.
 pub(super) fn show(bytes: &[u8]) -> io::Result<()> {
     let mut out = output::raw_answer();
@@ -136,7 +126,7 @@ impl Terminal {
             return Ok(());
         }
         self.is_closed = true;
-        let shown = show(reset()).and_then(|()| self.take_answers());
+        let shown = show(&amps_host::reset()).and_then(|()| self.take_answers());
         // Restored whatever else fails; what was typed meanwhile was for the player.
         tcsetattr(stdout(), OptionalActions::Flush, &self.before)?;
         shown
