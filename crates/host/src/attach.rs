@@ -16,6 +16,7 @@ use amps_proto::hold::{DetachReason, HoldAnswer, HoldRequest, Role, TerminalMode
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::termios::isatty;
 use signal_hook::consts::signal as number;
 
 use crate::chord::Chord;
@@ -89,12 +90,17 @@ pub enum AttachError {
     Connection(#[from] ConnectionError),
 }
 
+/// Returns whether this process has a terminal to show an agent on.
+pub fn has_terminal() -> bool {
+    isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout())
+}
+
 /// Shows the agent of a host until it ends, or until the client is detached.
 pub fn attach(connection: Connection, attach: &Attach) -> Result<Attached, AttachError> {
-    let (line, output) = (rustix::stdio::stdin(), rustix::stdio::stdout());
-    if !rustix::termios::isatty(line) || !rustix::termios::isatty(output) {
+    if !has_terminal() {
         return Err(AttachError::NoTerminal);
     }
+    let (line, output) = (rustix::stdio::stdin(), rustix::stdio::stdout());
     let modes = terminal::modes(line).map_err(AttachError::Terminal)?;
     let heard = [
         &PASSED_ON[..],

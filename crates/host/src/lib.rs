@@ -19,7 +19,7 @@ pub mod terminal;
 use amps_proto::hold::TerminalSize;
 use amps_screen::Size;
 
-pub use self::attach::{Attach, AttachError, Attached, attach};
+pub use self::attach::{Attach, AttachError, Attached, attach, has_terminal};
 pub use self::chord::{Chord, InvalidChord};
 pub use self::connection::{Connection, ConnectionError};
 pub use self::host::{AgentEnd, Hold, Host, HostError};

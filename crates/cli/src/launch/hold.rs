@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use amps_core::error::ErrorCode;
-use amps_core::facts::{RecordFacts, StartFacts};
+use amps_core::facts::{OpenFacts, RecordFacts, StartFacts};
 use amps_core::id::SessionId;
 use amps_core::path::RawPath;
 use amps_core::recording::{RecordLimits, Recording};
@@ -24,14 +24,13 @@ use amps_engine::home::Home;
 use amps_engine::process::{self, SESSION_VARIABLE};
 use amps_engine::recording::{Header, Recorder};
 use amps_engine::testing::point;
-use amps_host::{AgentEnd, Hold, Host, HostError, terminal};
+use amps_host::{AgentEnd, Hold, Host, HostError, has_terminal, terminal};
 use amps_proto::codec;
 use amps_proto::exit_code;
 use amps_proto::fault::Fault;
 use amps_proto::hold::{Role, TerminalSize};
 use amps_proto::request::Request;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::termios::isatty;
 use serde::{Deserialize, Serialize};
 
 use super::link::Link;
@@ -75,8 +74,7 @@ pub(super) fn way(context: &Context, options: HoldOptions) -> Option<Way> {
         hold,
         record,
     } = options;
-    let has_terminal = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
-    if !detach && !hold && !has_terminal {
+    if !detach && !hold && !has_terminal() {
         return None;
     }
     let is_recorded = record || context.hold_config().1.always;
@@ -203,57 +201,31 @@ pub(crate) fn host(context: &Context, command: &HostCommand) -> Outcome {
 
 /// Holds a session until its agent has ended.
 fn hold(context: &Context, order: Order) -> Outcome {
-    let word = |raw: &RawPath| OsString::from_vec(raw.as_bytes().to_vec());
-    let command: Vec<OsString> = order.command.iter().map(word).collect();
-    let name = command.first().cloned().unwrap_or_default();
-    let options = LaunchOptions {
-        name: order.name,
-        note: order.note,
-        tags: order.tags,
-        context_ids: order.context_ids,
-        hold: HoldOptions::default(),
-    };
-    let owner = process::identity(std::process::id(), &context.clock);
-    let owner = owner.ok_or_else(|| Fault::new(ErrorCode::Internal, "/proc cannot be read"))?;
-    let agent = agent_name(&name);
-    let binding = (Binding::Host, owner);
-    let facts = facts::opening(context, &options, &agent, &command, binding);
+    let home = context.home()?;
+    let (size, way) = (order.size, order.way);
+    let (facts, mut foreground) = order.read(context)?;
     let session_id = facts.session_id;
+    let mark = (SESSION_VARIABLE.to_owned(), session_id.to_string());
+    foreground.variables.push(mark);
     // One that ends with its terminal ends with its login too.
-    let outlives = order.way.outlives;
+    let outlives = way.outlives;
     let mut warning = outlives
         .then(|| leave_login_session(context, session_id))
         .flatten();
     let (hold_config, record_config) = context.hold_config();
     let mut link = Link::open(context, Some(facts.clone()), &|| {});
-    let mut variables = vec![(SESSION_VARIABLE.to_owned(), session_id.to_string())];
-    if context.environment.terminal_kind().is_none() {
-        variables.push(("TERM".to_owned(), TERM.to_owned()));
-    }
-    let foreground = Foreground {
-        program: PathBuf::from(word(&order.program)),
-        name,
-        arguments: command.get(1..).unwrap_or_default().to_vec(),
-        variables,
-    };
-    let home = context.home()?;
     let hold = Hold {
         session_id,
         socket: home.host_socket(session_id),
         terminals: home.terminals(),
-        size: order.size,
+        size,
         scrollback: hold_config.scrollback,
-        is_awaited: order.way.is_shown,
-        ends_with_terminal: !order.way.outlives,
+        is_awaited: way.is_shown,
+        ends_with_terminal: !way.outlives,
     };
-    let limits = order.way.is_recorded.then_some(record_config.limits);
+    let limits = way.is_recorded.then_some(record_config.limits);
     let recorder = limits.and_then(|limits| {
-        let recorder = record(
-            (context, &home),
-            (session_id, &facts.agent_command),
-            order.size,
-            limits,
-        );
+        let recorder = record((context, &home), &facts, size, limits);
         recorder
             .map_err(|error| warning = Some(format!("not recorded: {error}")))
             .ok()
@@ -283,28 +255,58 @@ fn hold(context: &Context, order: Order) -> Outcome {
         session_id,
         warning,
     })?;
-    let recording = serve(context, host, link)?;
-    if let Some(recording) = recording {
+    if let Some(recording) = serve(context, host, link)? {
         tell_recorded(context, session_id, recording);
     }
     Ok(ExitCode::SUCCESS)
 }
 
+impl Order {
+    /// Returns what is told of the session, and the command to start.
+    fn read(self, context: &Context) -> Result<(OpenFacts, Foreground), Failure> {
+        let word = |raw: &RawPath| OsString::from_vec(raw.as_bytes().to_vec());
+        let command: Vec<OsString> = self.command.iter().map(word).collect();
+        let name = command.first().cloned().unwrap_or_default();
+        let owner = process::identity(std::process::id(), &context.clock);
+        let owner = owner.ok_or_else(|| Fault::new(ErrorCode::Internal, "/proc cannot be read"))?;
+        let program = PathBuf::from(word(&self.program));
+        let options = LaunchOptions {
+            name: self.name,
+            note: self.note,
+            tags: self.tags,
+            context_ids: self.context_ids,
+            hold: HoldOptions::default(),
+        };
+        let agent = agent_name(&name);
+        let binding = (Binding::Host, owner);
+        let facts = facts::opening(context, &options, &agent, &command, binding);
+        let kind = context.environment.terminal_kind();
+        let term = ("TERM".to_owned(), TERM.to_owned());
+        let foreground = Foreground {
+            program,
+            name,
+            arguments: command.get(1..).unwrap_or_default().to_vec(),
+            variables: kind.is_none().then_some(term).into_iter().collect(),
+        };
+        Ok((facts, foreground))
+    }
+}
+
 /// Begins to record.
 fn record(
     (context, home): (&Context, &Home),
-    (session_id, command): (SessionId, &[String]),
+    facts: &OpenFacts,
     size: TerminalSize,
     limits: RecordLimits,
 ) -> Result<Recorder, FileError> {
     let header = Header {
         rows: size.rows,
         cols: size.cols,
-        command: command.to_vec(),
+        command: facts.agent_command.clone(),
         started_at: context.clock.now().at,
         term: context.environment.terminal_kind(),
     };
-    let folder = home.recording_of(session_id);
+    let folder = home.recording_of(facts.session_id);
     Recorder::create(&folder, &header, &limits, context.clock.clone())
 }
 
