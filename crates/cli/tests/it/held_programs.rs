@@ -229,8 +229,10 @@ fn a_storm_of_sizes_ends_with_the_last_one() {
         terminal.resize(2 + number * 7 % 60, 2 + number * 13 % 180);
     }
     terminal.resize(30, 100);
-    // As many lines have room only now.
-    terminal.wait_for_text("29 first");
+    terminal.wait_for_screen("the ruler at its last place", PATIENCE, |screen| {
+        let last = screen.rows(0, 100).nth(29).unwrap_or_default();
+        last.find("2,1") == Some(82)
+    });
     terminal.send(":call writefile([&lines . 'x' . &columns], 'size.txt')\r\x0c");
     wait::for_text(&folder.join("size.txt"), "30x100\n", PATIENCE);
     terminal.wait_for_screen("vim at rest", PATIENCE, |screen| {
