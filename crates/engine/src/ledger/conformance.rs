@@ -94,6 +94,8 @@ pub(super) fn sample(number: u32) -> (Session, Run) {
         changeset_id: None,
         errors: Vec::new(),
         context_ids: Vec::new(),
+        transcripts: None,
+        turns: 0,
     };
     (session, run)
 }
