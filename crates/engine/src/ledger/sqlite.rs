@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use amps_core::changeset::Changeset;
+use amps_core::checkpoint::Checkpoint;
 use amps_core::event::{Event, Fact};
 use amps_core::id::{ChangesetId, IdPrefix, LeaseId, ProjectId, SessionId};
 use amps_core::path::RawPath;
@@ -23,8 +24,8 @@ use super::log::log_of;
 use super::rows::{is_owing, pair, record, text};
 use super::schema::UNFINISHED;
 use super::{
-    Ledger, LedgerError, PageQuery, PageRow, ProjectSighting, Resolved, StoredPatch, Transition,
-    page, schema,
+    Ledger, LedgerError, OwedCheckpoint, PageQuery, PageRow, ProjectSighting, Resolved,
+    StoredPatch, Transition, checkpoints, page, schema,
 };
 use crate::files::pause;
 
@@ -179,6 +180,9 @@ impl Ledger for SqliteLedger {
         if let Some((changeset, patch)) = transition.patch {
             store_patch(&transaction, changeset, patch)?;
         }
+        if let Some(step) = transition.checkpoint {
+            checkpoints::store(&transaction, id, step)?;
+        }
         append(&transaction, id, &transition.facts, transition.at)?;
         for other in transition.overlaps {
             for (one, another) in [(id, *other), (*other, id)] {
@@ -286,6 +290,18 @@ impl Ledger for SqliteLedger {
             })?
             .collect::<Result<_, _>>()?;
         Ok(found)
+    }
+
+    fn checkpoints(&self, id: SessionId) -> Result<Vec<Checkpoint>, LedgerError> {
+        checkpoints::kept(&self.connection, id)
+    }
+
+    fn next_checkpoint(&self, id: SessionId) -> Result<u32, LedgerError> {
+        checkpoints::next(&self.connection, id)
+    }
+
+    fn owed_checkpoints(&self) -> Result<Vec<(SessionId, OwedCheckpoint)>, LedgerError> {
+        checkpoints::owed(&self.connection)
     }
 
     fn page(&self, query: &PageQuery) -> Result<Vec<PageRow>, LedgerError> {
