@@ -2,9 +2,11 @@
 //! in one transaction.
 
 pub mod capture_run;
+pub mod checkpoint_run;
 pub mod end_session;
 pub mod note_session;
 pub mod open_session;
 pub mod regrant_lease;
 pub mod start_run;
 pub mod store_capture;
+pub mod store_checkpoint;

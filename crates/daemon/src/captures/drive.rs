@@ -12,7 +12,7 @@ use amps_core::session::Session;
 use amps_core::snapshot::Workspace;
 use amps_core::time::Moment;
 use amps_engine::capture::{CaptureError, Cutoff};
-use amps_engine::ops::capture_run::{self, FrozenSide, Site};
+use amps_engine::ops::capture_run::{self, FrozenSide, Site, name_of};
 use amps_engine::ops::store_capture;
 use amps_engine::testing::point;
 use amps_proto::fault::Fault;
@@ -195,7 +195,7 @@ fn remember(daemon: &Daemon, frozen: Arc<FrozenSide>, run: Run, side: Side) {
     if let Ok(alone) = Arc::clone(&daemon.captures.remembering).try_acquire_owned() {
         let tools = Arc::clone(&daemon.tools);
         drop(spawn_blocking(move || {
-            frozen.remember(&tools, &run, side);
+            frozen.remember(&tools, &run, name_of(side));
             drop(alone);
         }));
     }
