@@ -1,5 +1,7 @@
 //! One file per command.
 
+mod checkpoint;
+mod checkpoints;
 mod completions;
 mod daemon;
 mod diff;
@@ -33,6 +35,8 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
     match cli.command {
         Command::Agent(command) => launch::launch(context, &cli.launch, &command),
         Command::Run(args) => launch::launch(context, &args.launch.over(cli.launch), &args.command),
+        Command::Checkpoint(args) => checkpoint::run(context, args),
+        Command::Checkpoints(args) => checkpoints::run(context, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Daemon(command) => daemon::run(context, &command),
         Command::Diff(args) => diff::run(context, &args),

@@ -37,7 +37,7 @@ pub(crate) fn starter<'a>(context: &Context, home: &'a Home, deadline: Duration)
 pub(crate) fn ask(context: &Context, request: Request) -> Result<Response, Failure> {
     let home = context.home()?;
     let starter = starter(context, &home, START);
-    let repeats = !matches!(request, Request::Note { .. });
+    let repeats = !matches!(request, Request::Checkpoint { .. } | Request::Note { .. });
     let asked = match ask_once(&starter, &request) {
         Ok(Err(ClientError::Codec(CodecError::Io(_) | CodecError::Closed))) if repeats => {
             ask_once(&starter, &request)

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use amps_core::environment::ALLOWED;
+use amps_core::path::RawPath;
 use amps_core::time::parse_duration;
+use amps_engine::agent;
 use amps_engine::config::VARIABLES;
 
 /// Moves the home.
@@ -41,7 +44,7 @@ const DAEMON: [&str; 12] = [
 ];
 
 /// The variables that amps reads, with what each does; the reference is made of this.
-pub(crate) const NAMES: [(&str, &str); 9] = [
+pub(crate) const NAMES: [(&str, &str); 11] = [
     (CONFIG_DIR, "the home, instead of `~/.ampsm`"),
     (
         LOG_LEVEL,
@@ -66,6 +69,8 @@ pub(crate) const NAMES: [(&str, &str); 9] = [
         "AMPSM_CAPTURE_MAX_PATCH_SIZE",
         "overrides `capture.max_patch_size`",
     ),
+    ("AMPSM_CHECKPOINT_EVERY", "overrides `checkpoint.every`"),
+    ("AMPSM_CHECKPOINT_MAX", "overrides `checkpoint.max`"),
 ];
 
 /// The environment of this process, read once.
@@ -144,6 +149,19 @@ impl Environment {
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), self.text(name)?)))
             .collect()
+    }
+
+    /// Returns the session that this process runs in.
+    pub(crate) fn session(&self) -> Option<String> {
+        self.text(amps_engine::process::SESSION_VARIABLE)
+    }
+
+    /// Returns where an agent that is known keeps its transcripts.
+    pub(crate) fn transcripts(&self, agent: &str) -> Option<RawPath> {
+        let variable = |name: &str| self.os(name).map(OsStr::to_owned);
+        let folder = agent::named(agent)?.transcripts(&variable)?;
+        let folder = std::path::absolute(folder).ok()?;
+        Some(RawPath::new(folder.as_os_str().as_bytes()))
     }
 
     /// Returns the variables that tell git where the repository is.

@@ -25,6 +25,7 @@ use amps_proto::version::PROTOCOL;
 use tokio::sync::oneshot;
 
 use crate::captures::Begun;
+use crate::checkpoints;
 use crate::daemon::Daemon;
 use crate::faults;
 use crate::leases::RenewRefused;
@@ -40,6 +41,15 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Does what a connected client asks.
 pub(crate) async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Response, Fault> {
     match request {
+        Request::Checkpoint {
+            reference,
+            cause,
+            label,
+            wait_ms,
+        } => {
+            let wait = Duration::from_millis(wait_ms).min(LONGEST_WAIT);
+            checkpoints::ask(daemon, reference, (cause, label), wait).await
+        }
         Request::Current { ancestors } => current(daemon, ancestors).await,
         Request::DaemonStatus => status(daemon).await,
         Request::End(facts) => end(daemon, facts).await,
@@ -63,9 +73,10 @@ pub(crate) async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Res
             settle(daemon, reference.clone(), Duration::from_millis(wait_ms)).await?;
             query(daemon, request).await
         }
-        Request::Events { .. } | Request::List(_) | Request::Patch { .. } => {
-            query(daemon, request).await
-        }
+        Request::Checkpoints { .. }
+        | Request::Events { .. }
+        | Request::List(_)
+        | Request::Patch { .. } => query(daemon, request).await,
     }
 }
 
@@ -75,7 +86,9 @@ pub(crate) async fn late(daemon: &Arc<Daemon>, request: Request) -> Result<Respo
         Request::Open(facts) => open(daemon, *facts, true).await,
         Request::Started(facts) => started(daemon, facts).await,
         Request::End(facts) => end(daemon, facts).await,
-        Request::Current { .. }
+        Request::Checkpoint { .. }
+        | Request::Checkpoints { .. }
+        | Request::Current { .. }
         | Request::DaemonStatus
         | Request::Events { .. }
         | Request::List(_)
@@ -108,6 +121,7 @@ async fn open(daemon: &Arc<Daemon>, facts: OpenFacts, is_late: bool) -> Result<R
     } = opened;
     if !session.status.is_final() {
         daemon.leases.hold(daemon, &session, &run, connected);
+        daemon.checkpoints.hold(daemon, &session, &run);
     }
     if is_new {
         tracing::info!(session = %id, agent = %session.agent, is_late, "opened");

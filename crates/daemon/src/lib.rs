@@ -4,6 +4,7 @@
 //! that matters is in the store before it is acted on, so that a restart loses nothing.
 
 mod captures;
+mod checkpoints;
 mod connection;
 mod daemon;
 mod dispatch;
@@ -18,6 +19,7 @@ mod run;
 mod socket;
 mod starter;
 mod survivors;
+mod turns;
 mod writer;
 
 pub use self::queries::answer_from_file;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use amps_core::capture::CaptureLimits;
+use amps_core::checkpoint::CheckpointPolicy;
 use amps_core::lease::DEFAULT_TTL;
 use amps_core::time::parse_duration;
 use serde::Deserialize;
@@ -18,6 +19,8 @@ pub struct Config {
     pub lease_ttl: Duration,
     /// Limits of a capture.
     pub capture: CaptureLimits,
+    /// When checkpoints are taken, and how many are kept.
+    pub checkpoint: CheckpointPolicy,
     /// Where the database lies, if not in the home.
     pub database: Option<PathBuf>,
 }
@@ -27,6 +30,7 @@ impl Default for Config {
         Self {
             lease_ttl: DEFAULT_TTL,
             capture: CaptureLimits::default(),
+            checkpoint: CheckpointPolicy::default(),
             database: None,
         }
     }
@@ -65,7 +69,7 @@ pub enum ConfigError {
 }
 
 /// The variables that override the file, with the keys that they stand for.
-pub const VARIABLES: [(&str, &str); 7] = [
+pub const VARIABLES: [(&str, &str); 9] = [
     ("AMPSM_DB_PATH", "database.path"),
     ("AMPSM_LEASE_TTL", "lease.ttl"),
     ("AMPSM_CAPTURE_HOLD", "capture.hold"),
@@ -73,6 +77,8 @@ pub const VARIABLES: [(&str, &str); 7] = [
     ("AMPSM_CAPTURE_MAX_FILE_SIZE", "capture.max_file_size"),
     ("AMPSM_CAPTURE_MAX_FOLDER_FILES", "capture.max_folder_files"),
     ("AMPSM_CAPTURE_MAX_PATCH_SIZE", "capture.max_patch_size"),
+    ("AMPSM_CHECKPOINT_EVERY", "checkpoint.every"),
+    ("AMPSM_CHECKPOINT_MAX", "checkpoint.max"),
 ];
 
 /// The keys of the file that this program acts on. Sections of other features are passed over.
@@ -82,6 +88,7 @@ struct File {
     database: DatabaseSection,
     lease: LeaseSection,
     capture: CaptureSection,
+    checkpoint: CheckpointSection,
 }
 
 #[derive(Default, Deserialize)]
@@ -106,6 +113,13 @@ struct CaptureSection {
     max_patch_size: Option<String>,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct CheckpointSection {
+    every: Option<String>,
+    max: Option<String>,
+}
+
 impl Config {
     /// Reads the file, if there is one, and lets the variables override it.
     pub fn load(path: &Path, variables: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
@@ -118,6 +132,8 @@ impl Config {
             ("capture.max_file_size", file.capture.max_file_size),
             ("capture.max_folder_files", file.capture.max_folder_files),
             ("capture.max_patch_size", file.capture.max_patch_size),
+            ("checkpoint.every", file.checkpoint.every),
+            ("checkpoint.max", file.checkpoint.max),
         ];
         let mut config = Self::default();
         for (key, value) in values {
@@ -156,6 +172,16 @@ impl Config {
             "capture.max_folder_files" => {
                 let expected = "a number of files";
                 self.capture.max_folder_files = value.parse().map_err(|_| wrong(expected))?;
+            }
+            "checkpoint.every" if value.trim() == "off" => self.checkpoint.every = None,
+            "checkpoint.every" => {
+                let every =
+                    parse_duration(value).ok_or_else(|| wrong("a duration such as 5m, or off"))?;
+                self.checkpoint.every = Some(every).filter(|every| !every.is_zero());
+            }
+            "checkpoint.max" => {
+                let most = value.parse().ok().filter(|most| *most > 0);
+                self.checkpoint.most = most.ok_or_else(|| wrong("a number from 1"))?;
             }
             _ => {
                 let bytes = usize::try_from(size()?).map_err(|_| wrong("a smaller size"))?;
@@ -243,6 +269,21 @@ mod tests {
         assert_eq!(config.lease_ttl, Duration::from_secs(90));
         assert_eq!(config.capture.max_file_size, 1 << 20);
         assert_eq!(config.capture.max_folder_files, 500);
+    }
+
+    #[test]
+    fn checkpoints_by_time_can_be_turned_off() {
+        let every = |text: &str| load("", &[("AMPSM_CHECKPOINT_EVERY", text)]);
+        for off in ["off", "0", "0s"] {
+            assert_eq!(every(off).unwrap().checkpoint.every, None, "{off}");
+        }
+        let minute = Some(Duration::from_secs(60));
+        assert_eq!(every("1m").unwrap().checkpoint.every, minute);
+        assert!(every("never").is_err());
+        let config = load("checkpoint:\n  every: off\n  max: 7\n", &[]).unwrap();
+        assert_eq!(config.checkpoint.every, None);
+        assert_eq!(config.checkpoint.most, 7);
+        assert!(load("checkpoint:\n  max: 0\n", &[]).is_err());
     }
 
     #[test]

@@ -60,6 +60,12 @@ pub trait Ledger: Send {
     /// Returns the checkpoints kept of a session, oldest first.
     fn checkpoints(&self, id: SessionId) -> Result<Vec<Checkpoint>, LedgerError>;
 
+    /// Returns the newest checkpoint of a session.
+    fn newest_checkpoint(&self, id: SessionId) -> Result<Option<Checkpoint>, LedgerError>;
+
+    /// Returns how many checkpoints are kept of a session.
+    fn count_checkpoints(&self, id: SessionId) -> Result<u64, LedgerError>;
+
     /// Returns the number for the next checkpoint of a session.
     fn next_checkpoint(&self, id: SessionId) -> Result<u32, LedgerError>;
 

@@ -97,7 +97,9 @@ fn is_heard(fact: &Fact) -> bool {
         | Fact::BaseCaptured { .. }
         | Fact::Ended { .. }
         | Fact::EndCaptured { .. }
-        | Fact::Noted { .. } => false,
+        | Fact::Noted { .. }
+        | Fact::CheckpointTaken { .. }
+        | Fact::TurnEnded { .. } => false,
     }
 }
 

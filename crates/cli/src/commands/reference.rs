@@ -181,6 +181,15 @@ fn key_meaning(key: &str) -> (String, &'static str) {
             size(u64::try_from(limits.max_patch_size).unwrap_or(u64::MAX)),
             "how much of the patch is kept in the store, before compression",
         ),
+        "checkpoint.every" => (
+            config.checkpoint.every.map_or_else(String::new, duration),
+            "how often the tree of an open session is looked at for a checkpoint; `off` for never. \
+             A look that takes long is followed by a hundred times as long without one",
+        ),
+        "checkpoint.max" => (
+            format!("`{}`", config.checkpoint.most),
+            "the most checkpoints that one session keeps",
+        ),
         _ => (String::new(), ""),
     };
     (default, meaning)

@@ -37,7 +37,12 @@ pub(crate) fn fetch_settled(context: &Context, reference: &str) -> Result<Sessio
     fetch(context, reference, WAIT_MS)
 }
 
-fn fetch(context: &Context, reference: &str, wait_ms: u64) -> Result<SessionView, Failure> {
+/// Asks for one session, once its captures have settled or `wait_ms` are over.
+pub(crate) fn fetch(
+    context: &Context,
+    reference: &str,
+    wait_ms: u64,
+) -> Result<SessionView, Failure> {
     let request = Request::Show {
         reference: reference.to_owned(),
         wait_ms,

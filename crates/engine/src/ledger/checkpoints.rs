@@ -3,7 +3,7 @@
 
 use amps_core::checkpoint::Checkpoint;
 use amps_core::id::SessionId;
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::rows::{record, text};
 use super::{CheckpointStep, LedgerError, OwedCheckpoint};
@@ -74,6 +74,26 @@ pub(super) fn kept(
         .query_map([session.to_string()], |row| record(row, 0))?
         .collect::<Result<_, _>>()?;
     Ok(found)
+}
+
+/// Returns the newest that is kept.
+pub(super) fn newest(
+    connection: &Connection,
+    session: SessionId,
+) -> Result<Option<Checkpoint>, LedgerError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT record FROM checkpoint WHERE session_id = ?1 AND state = 'kept'
+         ORDER BY number DESC LIMIT 1",
+    )?;
+    let found = statement.query_row([session.to_string()], |row| record(row, 0));
+    Ok(found.optional()?)
+}
+
+/// Returns how many are kept.
+pub(super) fn count(connection: &Connection, session: SessionId) -> Result<u64, LedgerError> {
+    Ok(connection
+        .prepare_cached("SELECT count(*) FROM checkpoint WHERE session_id = ?1 AND state = 'kept'")?
+        .query_row([session.to_string()], |row| row.get(0))?)
 }
 
 /// Returns the number after the highest: the newest is never let go, so none is given twice.

@@ -244,6 +244,8 @@ fn checkpoints_are_numbered_kept_let_go_and_forgotten(ledger: &mut dyn Ledger) {
         },
     );
     assert_eq!(ledger.checkpoints(id).unwrap(), [2, 4].map(checkpoint));
+    assert_eq!(ledger.newest_checkpoint(id).unwrap(), Some(checkpoint(4)));
+    assert_eq!(ledger.count_checkpoints(id).unwrap(), 2);
     let owed = [1, 3].map(|number| (id, OwedCheckpoint::Thinned(checkpoint(number))));
     assert_eq!(ledger.owed_checkpoints().unwrap(), owed);
     for number in [1, 3, 4] {
@@ -261,6 +263,7 @@ fn checkpoints_are_numbered_kept_let_go_and_forgotten(ledger: &mut dyn Ledger) {
         "never a number twice"
     );
     assert_eq!(ledger.checkpoints(other.session_id).unwrap(), []);
+    assert_eq!(ledger.newest_checkpoint(other.session_id).unwrap(), None);
     assert_eq!(ledger.next_checkpoint(other.session_id).unwrap(), 1);
 }
 

@@ -296,6 +296,14 @@ impl Ledger for SqliteLedger {
         checkpoints::kept(&self.connection, id)
     }
 
+    fn newest_checkpoint(&self, id: SessionId) -> Result<Option<Checkpoint>, LedgerError> {
+        checkpoints::newest(&self.connection, id)
+    }
+
+    fn count_checkpoints(&self, id: SessionId) -> Result<u64, LedgerError> {
+        checkpoints::count(&self.connection, id)
+    }
+
     fn next_checkpoint(&self, id: SessionId) -> Result<u32, LedgerError> {
         checkpoints::next(&self.connection, id)
     }

@@ -1,6 +1,7 @@
 //! Stores what becomes of the checkpoints of a run, each step in one transaction: first that one is
 //! intended, then that it is kept and which others are let go, then that their references are gone.
 
+use amps_core::capture::Side;
 use amps_core::checkpoint::{Cause, Checkpoint, Dated, Intent, thin};
 use amps_core::event::Fact;
 use amps_core::id::SessionId;
@@ -8,40 +9,39 @@ use amps_core::run::Run;
 use amps_core::snapshot::Snapshot;
 use amps_core::time::Moment;
 
+use super::capture_run;
+use super::checkpoint_run::name_of;
 use crate::ledger::{CheckpointStep, Ledger, LedgerError, Transition};
 
-/// What a taker of checkpoints has to know.
+/// A checkpoint that is to be taken, and what is before it.
 #[derive(Clone, Debug)]
-pub struct Before {
-    /// The run.
-    pub run: Run,
-    /// Whether its session is final.
-    pub is_final: bool,
-    /// The snapshot before the one to take, and the reference that keeps it; `None` without a base.
-    pub last: Option<(Snapshot, String)>,
+pub struct Intended {
+    /// The checkpoint.
+    pub intent: Intent,
+    /// The snapshot before: of the last checkpoint, or the base.
+    pub before: Snapshot,
 }
 
-/// Returns what there is before a checkpoint is taken.
-pub fn before(ledger: &dyn Ledger, id: SessionId) -> Result<Before, LedgerError> {
-    let (session, run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
-    let newest = ledger.checkpoints(id)?.pop();
-    let newest = newest.map(|one| (one.snapshot, super::checkpoint_run::name_of(one.number)));
-    let base = run.base.clone().map(|base| (base, "base".to_owned()));
-    Ok(Before {
-        is_final: session.status.is_final(),
-        last: base.map(|base| newest.unwrap_or(base)),
-        run,
-    })
+/// Returns the snapshot before the next checkpoint, and the name of the reference that keeps it;
+/// `None` without a base.
+pub fn before(ledger: &dyn Ledger, run: &Run) -> Result<Option<(Snapshot, String)>, LedgerError> {
+    let newest = ledger.newest_checkpoint(run.session_id)?;
+    let newest = newest.map(|one| (one.snapshot, name_of(one.number)));
+    let base = run.base.clone();
+    Ok(newest.or_else(|| Some((base?, capture_run::name_of(Side::Base).to_owned()))))
 }
 
-/// Stores that a checkpoint is about to be taken, under the next number.
+/// Stores that a checkpoint is about to be taken, under the next number; `None` without a base.
 pub fn intend(
     ledger: &mut dyn Ledger,
     id: SessionId,
     (cause, label): (Cause, Option<String>),
     taken_at: Moment,
-) -> Result<Intent, LedgerError> {
+) -> Result<Option<Intended>, LedgerError> {
     let (session, run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
+    let Some((before, _)) = before(ledger, &run)? else {
+        return Ok(None);
+    };
     let intent = Intent {
         number: ledger.next_checkpoint(id)?,
         taken_at,
@@ -51,7 +51,7 @@ pub fn intend(
     let mut transition = Transition::new(&session, &run, Vec::new(), taken_at);
     transition.checkpoint = Some(CheckpointStep::Intended(&intent));
     ledger.advance(&transition)?;
-    Ok(intent)
+    Ok(Some(Intended { intent, before }))
 }
 
 /// Stores a checkpoint that was taken, and returns those that are let go for it: none once the
