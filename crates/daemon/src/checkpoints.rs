@@ -65,6 +65,8 @@ struct Live {
 struct LiveState {
     /// When the tree is looked at next.
     due: Instant,
+    /// How long the last look took.
+    pace: Duration,
     /// The state that was kept last, as far as this daemon knows it.
     mark: Option<u64>,
     /// Whether the agent tells of its turns itself: then its transcript is not listened to.
@@ -128,6 +130,7 @@ impl Checkpoints {
             }
             let state = LiveState {
                 due: Instant::now() + every,
+                pace: Duration::ZERO,
                 mark: None,
                 tells: false,
                 heard: None,
@@ -181,7 +184,6 @@ pub(crate) async fn by_time(daemon: Arc<Daemon>) {
         let Some(live) = daemon.checkpoints.live(id) else {
             continue;
         };
-        let began = Instant::now();
         let occasion = Occasion {
             cause: Cause::Time,
             label: None,
@@ -190,7 +192,8 @@ pub(crate) async fn by_time(daemon: Arc<Daemon>) {
         if let Err(fault) = take(&daemon, &live, id, occasion).await {
             tracing::debug!(session = %id, %fault, causes = ?fault.causes, "no checkpoint by time");
         }
-        live.state().due = Instant::now() + every.max(began.elapsed() * REST);
+        let mut state = live.state();
+        state.due = Instant::now() + every.max(state.pace * REST);
     }
 }
 

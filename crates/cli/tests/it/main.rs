@@ -9,6 +9,8 @@
 mod answers;
 mod answers_errors;
 mod answers_files;
+mod checkpoints;
+mod checkpoints_crash;
 mod crash;
 mod daemon;
 mod disk;
@@ -18,3 +20,4 @@ mod programs;
 mod record;
 mod sessions;
 mod tidy;
+mod turns;

@@ -15,6 +15,7 @@ use amps_engine::ops::store_checkpoint::{self, Intended};
 use amps_engine::testing::point;
 use amps_proto::fault::Fault;
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
 use super::settle::{Makers, let_go, settle_intent};
 use super::{Live, ended};
@@ -45,12 +46,15 @@ pub(super) async fn take(
         return Err(ended(id));
     }
     let by_time = occasion.cause == Cause::Time;
+    let began = Instant::now();
     let frozen = Arc::new(freeze(daemon, &run, occasion.at).await?);
+    live.state().pace = began.elapsed();
     let mark = frozen.mark();
     let is_known = live.state().mark == Some(mark);
     // What changed last before an end is in the snapshot of the end.
     let is_over = !daemon.checkpoints.is_open(id);
     if by_time && (is_known || is_over) {
+        point("checkpoint-unchanged");
         remember_unchanged(daemon, frozen, run).await?;
         return Ok(None);
     }

@@ -1,0 +1,136 @@
+//! Turns that are heard of by an agent's transcript.
+
+use amps_testkit::{Home, PATIENCE, Repo};
+use serde_json::{Value, json};
+
+use crate::checkpoints::{listed, wait_for};
+use crate::record::{AMPS, home, settled};
+
+/// Returns a line of a script that appends this record to a file.
+fn append(file: &str, record: &Value) -> String {
+    let text = record.to_string().replace('"', "\\\"");
+    format!("append {file} \"{text}\\n\"")
+}
+
+/// An agent that works for two turns, waits after each, and notes them in its transcript.
+fn two_turns(file: &str, noise: &Value, end: &dyn Fn(u32) -> Value) -> Vec<String> {
+    vec![
+        append(file, noise),
+        "write a.txt one".to_owned(),
+        append(file, &end(1)),
+        "wait-for second".to_owned(),
+        append(file, noise),
+        "write a.txt two".to_owned(),
+        append(file, &end(2)),
+        "wait-for go".to_owned(),
+    ]
+}
+
+fn run_two_turns(name: &str, home: &Home, repo: &Repo, script: &[String]) {
+    let script: Vec<&str> = script.iter().map(String::as_str).collect();
+    home.install_agent(name, &script);
+    let run = home.amps([name]).cwd(repo.path()).start();
+    wait_for(home, "@", 1);
+    repo.write("second", "");
+    let found = wait_for(home, "@", 2);
+    repo.write("go", "");
+    run.wait(PATIENCE).ok();
+    settled(home, "@");
+    assert_eq!(listed(home, "@").len(), 2, "two turns and no more");
+    assert!(found.iter().all(|one| one["cause"] == "turn"), "{found:#?}");
+    drop(
+        home.amps(["restore", "@", "--at", "1", "a.txt"])
+            .cwd(repo.path())
+            .run()
+            .ok(),
+    );
+    assert_eq!(repo.read("a.txt"), "one");
+    let log = home.amps(["log"]).run().ok().stdout_text();
+    assert!(log.contains("the agent ended turn 2\n"), "{log}");
+    assert!(!log.contains("turn 3"), "{log}");
+}
+
+/// Returns the folder of Claude's transcripts of a repository.
+fn projects(home: &Home, repo: &Repo) -> String {
+    let dashed: String = repo
+        .path()
+        .to_str()
+        .unwrap()
+        .chars()
+        .map(|character| {
+            if character.is_ascii_alphanumeric() {
+                character
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    format!("{}/.claude/projects/{dashed}", home.home_dir().display())
+}
+
+fn answer(repo: &Repo, id: &str, stop_reason: &str) -> Value {
+    json!({
+        "type": "assistant",
+        "isSidechain": false,
+        "cwd": repo.path(),
+        "message": {"id": id, "role": "assistant", "stop_reason": stop_reason, "content": []},
+    })
+}
+
+#[test]
+fn turns_of_claude_are_heard_in_its_transcript() {
+    let home = home();
+    let repo = home.repo("work");
+    let folder = projects(&home, &repo);
+    let file = format!("{folder}/conversation.jsonl");
+    let noise = answer(&repo, "m0", "tool_use");
+    let mut script = vec![format!("mkdir {folder}")];
+    script.extend(two_turns(&file, &noise, &|turn| {
+        answer(&repo, &format!("m{turn}"), "end_turn")
+    }));
+    run_two_turns("claude", &home, &repo, &script);
+}
+
+#[test]
+fn turns_of_a_resumed_codex_are_heard_in_its_old_transcript() {
+    let mut home = home();
+    let root = home.path("codex home");
+    home.set_env("CODEX_HOME", &root);
+    let repo = home.repo("work");
+    let folder = root.join("sessions/2026/01/31");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("rollout-2026-01-31T10-00-00-x.jsonl");
+    let context = json!({"type": "turn_context", "payload": {"cwd": repo.path()}});
+    let end = |turn: u32| json!({"type": "event_msg", "payload": {"type": "task_complete", "turn_id": turn}});
+    // What it did before is not of this session.
+    std::fs::write(&file, format!("{context}\n{}\n", end(0))).unwrap();
+    let script = two_turns(&format!("\"{}\"", file.display()), &context, &end);
+    run_two_turns("codex", &home, &repo, &script);
+}
+
+#[test]
+fn a_turn_that_is_told_twice_is_one_turn() {
+    let home = home();
+    let repo = home.repo("work");
+    let folder = projects(&home, &repo);
+    let file = format!("{folder}/conversation.jsonl");
+    let hook = format!("run {AMPS} checkpoint --turn");
+    let turn = |id| append(&file, &answer(&repo, id, "end_turn"));
+    let script = [
+        format!("mkdir {folder}"),
+        "write a.txt one".to_owned(),
+        turn("m1"),
+        "wait-for heard".to_owned(),
+        hook.clone(),
+        "write a.txt two".to_owned(),
+        turn("m2"),
+        hook,
+    ];
+    home.install_agent("claude", &script.each_ref().map(String::as_str));
+    let run = home.amps(["claude"]).cwd(repo.path()).start();
+    wait_for(&home, "@", 1);
+    repo.write("heard", "");
+    run.wait(PATIENCE).ok();
+    settled(&home, "@");
+    assert_eq!(listed(&home, "@").len(), 2);
+}
