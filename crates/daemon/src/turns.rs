@@ -18,6 +18,7 @@ use amps_core::id::SessionId;
 use amps_core::path::RawPath;
 use amps_core::run::Run;
 use amps_engine::agent::{self, Agent, Tail};
+use amps_engine::testing::point;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 use tokio::sync::Notify;
@@ -128,6 +129,7 @@ pub(crate) fn follow(daemon: &Arc<Daemon>, run: &Run) {
                 tracing::warn!(session = %id, error = %log::chain(&error), "turns are not heard");
             }
         }
+        point("turns-followed");
         // It may have ended meanwhile.
         if !work.checkpoints.is_open(id) {
             work.turns.leave(id);

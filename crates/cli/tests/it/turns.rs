@@ -1,6 +1,8 @@
 //! Turns that are heard of by an agent's transcript.
 
-use amps_testkit::{Home, PATIENCE, Repo};
+#![cfg(feature = "testing")]
+
+use amps_testkit::{Home, PATIENCE, Repo, Running};
 use serde_json::{Value, json};
 
 use crate::checkpoints::{listed, wait_for};
@@ -26,10 +28,23 @@ fn two_turns(file: &str, noise: &Value, end: &dyn Fn(u32) -> Value) -> Vec<Strin
     ]
 }
 
-fn run_two_turns(name: &str, home: &Home, repo: &Repo, script: &[String]) {
-    let script: Vec<&str> = script.iter().map(String::as_str).collect();
+/// Starts an agent, which does nothing until its transcript is listened to: a real one has its first
+/// answer later than that.
+fn start(name: &str, home: &Home, repo: &Repo, script: &[String]) -> Running {
+    let script = script.iter().map(String::as_str);
+    let script: Vec<&str> = ["wait-for begin"].into_iter().chain(script).collect();
     home.install_agent(name, &script);
-    let run = home.amps([name]).cwd(repo.path()).start();
+    let pause = home.pause_point("turns-followed");
+    let run = home.amps([name]).cwd(repo.path()).pause_at(&pause);
+    let run = run.start();
+    pause.wait_reached(PATIENCE);
+    pause.release();
+    repo.write("begin", "");
+    run
+}
+
+fn run_two_turns(name: &str, home: &Home, repo: &Repo, script: &[String]) {
+    let run = start(name, home, repo, script);
     wait_for(home, "@", 1);
     repo.write("second", "");
     let found = wait_for(home, "@", 2);
@@ -126,8 +141,7 @@ fn a_turn_that_is_told_twice_is_one_turn() {
         turn("m2"),
         hook,
     ];
-    home.install_agent("claude", &script.each_ref().map(String::as_str));
-    let run = home.amps(["claude"]).cwd(repo.path()).start();
+    let run = start("claude", &home, &repo, &script);
     wait_for(&home, "@", 1);
     repo.write("heard", "");
     run.wait(PATIENCE).ok();
