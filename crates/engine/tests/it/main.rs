@@ -16,4 +16,5 @@ mod capture_oracle;
 mod capture_repo;
 mod capture_repositories;
 mod capture_undisturbed;
+mod checkpoints;
 mod restore;
