@@ -366,3 +366,134 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     entries.filter_map(|entry| Some(entry.ok()?.path()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use amps_engine::files::{self, open_to_append};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const CODEX: &str = "{\"type\":\"session_meta\",\"payload\":{\"cwd\":\"/src/app\"}}\n\
+                         {\"type\":\"event_msg\",\"payload\":{\"type\":\"task_complete\"}}\n";
+
+    fn claude(id: &str) -> String {
+        format!(
+            "{{\"type\":\"assistant\",\"cwd\":\"/src/app\",\"message\":{{\"id\":\"{id}\",\
+             \"stop_reason\":\"end_turn\"}}}}\n"
+        )
+    }
+
+    fn append(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut file = open_to_append(path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    fn id(number: u128) -> SessionId {
+        SessionId::new(Uuid::from_u128(number))
+    }
+
+    fn source(agent: &str, root: &Path, cwd: &str) -> Source {
+        Source {
+            agent: agent::named(agent).unwrap(),
+            root: root.to_owned(),
+            cwd: RawPath::new(cwd),
+        }
+    }
+
+    fn heard(followed: &mut Followed) -> Vec<SessionId> {
+        let mut heard = followed.take_events();
+        heard.sort();
+        heard
+    }
+
+    #[test]
+    fn folders_that_come_later_are_heard_from_their_beginning() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().join("config/codex/sessions");
+        let mut followed = Followed::default();
+        let codex = source("codex", &root, "/src/app");
+        followed.follow(id(1), codex).unwrap();
+        assert_eq!(heard(&mut followed), []);
+        // Not all at once: what is made in a new folder before it is watched is looked for.
+        for folder in ["config", "config/codex", "config/codex/sessions/2026"] {
+            fs::create_dir_all(home.path().join(folder)).unwrap();
+            assert_eq!(heard(&mut followed), []);
+        }
+        let file = root.join("2026/01/31/rollout-x.jsonl");
+        append(&file, CODEX);
+        assert_eq!(heard(&mut followed), [id(1)]);
+        append(&file, CODEX);
+        assert_eq!(heard(&mut followed), [id(1)]);
+        append(&root.join("2026/02/01/rollout-y.jsonl"), CODEX);
+        append(&root.join("2026/02/01/notes.txt"), CODEX);
+        assert_eq!(heard(&mut followed), [id(1)]);
+        assert_eq!(heard(&mut followed), []);
+    }
+
+    #[test]
+    fn what_was_there_before_is_not_heard() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("2025/12/31/rollout-x.jsonl");
+        append(&file, CODEX);
+        let mut followed = Followed::default();
+        let codex = source("codex", root.path(), "/src/app");
+        followed.follow(id(1), codex).unwrap();
+        let elsewhere = root.path().join("moved.jsonl");
+        append(&elsewhere, CODEX);
+        fs::rename(&elsewhere, file.with_file_name("rollout-moved.jsonl")).unwrap();
+        files::replace(&file, CODEX.repeat(2).as_bytes(), 0o600).unwrap();
+        assert_eq!(heard(&mut followed), []);
+        append(&file, CODEX);
+        append(&file.with_file_name("rollout-moved.jsonl"), CODEX);
+        assert_eq!(heard(&mut followed), [id(1), id(1)]);
+    }
+
+    #[test]
+    fn a_turn_is_of_every_session_in_its_folder_and_of_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        let mut followed = Followed::default();
+        for (number, cwd) in [
+            (1, "/src/app"),
+            (2, "/src/app"),
+            (3, "/src-app"),
+            (4, "/src"),
+        ] {
+            let claude = source("claude", root.path(), cwd);
+            followed.follow(id(number), claude).unwrap();
+        }
+        let file = root.path().join("-src-app/conversation.jsonl");
+        append(&file, &claude("m1"));
+        assert_eq!(heard(&mut followed), [id(1), id(2)]);
+        append(&root.path().join("-src/conversation.jsonl"), &claude("m1"));
+        assert_eq!(heard(&mut followed), [id(4)], "it went further down");
+        followed.leave(id(1));
+        append(&file, &claude("m2"));
+        assert_eq!(heard(&mut followed), [id(2)]);
+    }
+
+    #[test]
+    fn nothing_is_listened_to_without_need() {
+        let root = tempfile::tempdir().unwrap();
+        let mut followed = Followed::default();
+        for (number, cwd) in [(1, "/src/a"), (2, "/src/b")] {
+            let file = root
+                .path()
+                .join(format!("{}/x.jsonl", cwd.replace('/', "-")));
+            append(&file, &claude("m0"));
+            let claude = source("claude", root.path(), cwd);
+            followed.follow(id(number), claude).unwrap();
+        }
+        assert_eq!((followed.folders.len(), followed.tails.len()), (3, 2));
+        assert!(followed.leave(id(1)));
+        assert!(!followed.leave(id(1)));
+        assert_eq!((followed.folders.len(), followed.tails.len()), (2, 1));
+        assert!(followed.leave(id(2)));
+        assert!(followed.events.is_none());
+        assert_eq!((followed.folders.len(), followed.tails.len()), (0, 0));
+        assert_eq!(heard(&mut followed), []);
+    }
+}
