@@ -562,3 +562,17 @@ fn a_database_can_be_read_where_nothing_can_be_written() {
     let reader = SqliteLedger::open_read_only(&path).unwrap();
     assert_eq!(reader.count().unwrap(), 1);
 }
+
+#[test]
+fn an_older_database_that_can_only_be_read_has_no_checkpoints() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    let mut ledger = SqliteLedger::open(&path).unwrap();
+    let (session, _) = opened(&mut ledger, 7);
+    let older = "DROP TABLE checkpoint; PRAGMA user_version = 2;";
+    ledger.connection.execute_batch(older).unwrap();
+    let reader = SqliteLedger::open_read_only(&path).unwrap();
+    assert_eq!(reader.checkpoints(session.session_id).unwrap(), []);
+    assert_eq!(reader.count_checkpoints(session.session_id).unwrap(), 0);
+    assert_eq!(reader.count().unwrap(), 1);
+}

@@ -94,6 +94,12 @@ const CHECKPOINTS: &str = "
     CREATE INDEX checkpoint_owed ON checkpoint (session_id, number) WHERE state <> 'kept';
 ";
 
+/// What stands for that table where it is missing and cannot be made.
+const NO_CHECKPOINTS: &str = "
+    CREATE TEMP VIEW checkpoint AS
+        SELECT NULL AS session_id, NULL AS number, NULL AS state, NULL AS record WHERE FALSE;
+";
+
 /// A launch waits for each page that is written, so what a new session has not yet is left out.
 const INDEXES: &str = "
     CREATE INDEX session_created ON session (created_ms DESC);
@@ -141,6 +147,15 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), LedgerError> {
     connection.pragma_update(None, "cache_size", -1_024)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     migrate(connection)
+}
+
+/// Lets a database of an older format, which can only be read, be asked as one of this format.
+pub(super) fn stand_in(connection: &Connection) -> Result<(), LedgerError> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if (1..3).contains(&found) {
+        connection.execute_batch(NO_CHECKPOINTS)?;
+    }
+    Ok(())
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {

@@ -58,7 +58,7 @@ impl SqliteLedger {
         let connection = Connection::open_with_flags(path, flags)?;
         let readable = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
         if readable.is_ok() {
-            return Ok(Self::over(connection));
+            return Self::reading(connection, None);
         }
         // WAL needs a file for shared memory beside the database. Where that cannot be made, the
         // database cannot change either, and a copy has what the log of a killed daemon holds.
@@ -67,7 +67,7 @@ impl SqliteLedger {
         }
         let immutable = format!("file:{}?immutable=1", uri_path(path));
         let flags = flags | OpenFlags::SQLITE_OPEN_URI;
-        Ok(Self::over(Connection::open_with_flags(immutable, flags)?))
+        Self::reading(Connection::open_with_flags(immutable, flags)?, None)
     }
 
     fn open_copy(path: &Path) -> Result<Self, LedgerError> {
@@ -80,9 +80,14 @@ impl SqliteLedger {
         let copy = folder.path().join("sessions.db");
         fs::copy(path, &copy).map_err(failed)?;
         fs::copy(log_of(path), log_of(&copy)).map_err(failed)?;
+        Self::reading(Connection::open(copy)?, Some(folder))
+    }
+
+    fn reading(connection: Connection, copy: Option<TempDir>) -> Result<Self, LedgerError> {
+        schema::stand_in(&connection)?;
         Ok(Self {
-            connection: Connection::open(copy)?,
-            _copy: Some(folder),
+            connection,
+            _copy: copy,
         })
     }
 
