@@ -274,7 +274,7 @@ fn without_a_base_there_is_none() {
     error[E019]: the state before session ID000001 is not captured
       next: `amps explain ID000001` tells what is owed and why
     ");
-    std::fs::write(home.home_dir().join("go"), "").unwrap();
+    Repo::at(&home, &home.home_dir()).write("go", "");
     run.wait(PATIENCE).ok();
 }
 
@@ -324,7 +324,8 @@ fn patient(home: &Home, repo: &Repo) -> Running {
 fn a_shell_and_a_folder_have_checkpoints_too() {
     let home = home();
     let folder = home.folder("plain");
-    std::fs::write(folder.join("a"), "one").unwrap();
+    let plain = Repo::at(&home, &folder);
+    plain.write("a", "one");
     let script = "\"$AMPS\" session start 2> /dev/null; echo two > a; \"$AMPS\" checkpoint; \
                   \"$AMPS\" session end > /dev/null";
     let shell = home
@@ -334,7 +335,7 @@ fn a_shell_and_a_folder_have_checkpoints_too() {
     let said = shell.run().ok().stdout_text();
     assert!(said.ends_with("\ncheckpoint 1\n"), "{said}");
     settled(&home, "@");
-    std::fs::write(folder.join("a"), "two\n").unwrap();
+    plain.write("a", "two\n");
     let patch = home.amps(["diff", "--at", "1"]).run().ok().stdout_text();
     assert!(patch.contains("+two"), "{patch}");
 }

@@ -112,13 +112,13 @@ fn turns_of_a_resumed_codex_are_heard_in_its_old_transcript() {
     let root = home.path("codex home");
     home.set_env("CODEX_HOME", &root);
     let repo = home.repo("work");
-    let folder = root.join("sessions/2026/01/31");
-    std::fs::create_dir_all(&folder).unwrap();
-    let file = folder.join("rollout-2026-01-31T10-00-00-x.jsonl");
+    let name = "sessions/2026/01/31/rollout-2026-01-31T10-00-00-x.jsonl";
     let context = json!({"type": "turn_context", "payload": {"cwd": repo.path()}});
     let end = |turn: u32| json!({"type": "event_msg", "payload": {"type": "task_complete", "turn_id": turn}});
     // What it did before is not of this session.
-    std::fs::write(&file, format!("{context}\n{}\n", end(0))).unwrap();
+    let past = format!("{context}\n{}\n", end(0));
+    Repo::at(&home, &root).write(name, past);
+    let file = root.join(name);
     let script = two_turns(&format!("\"{}\"", file.display()), &context, &end);
     run_two_turns("codex", &home, &repo, &script);
 }

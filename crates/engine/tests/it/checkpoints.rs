@@ -14,7 +14,7 @@ use amps_core::snapshot::Snapshot;
 use amps_core::time::Moment;
 use amps_engine::capture::{CaptureError, Cutoff, Memory, count_changes, keep_again, let_go};
 use amps_engine::git::Environment;
-use amps_engine::ledger::{Ledger, SqliteLedger};
+use amps_engine::ledger::{Ledger as _, SqliteLedger};
 use amps_engine::ops::capture_run::{FrozenSide, Site, Tools, freeze_base, keep_base};
 use amps_engine::ops::checkpoint_run::{
     find_checkpoint, freeze_checkpoint, is_same_state, keep_checkpoint, let_go_checkpoint,
