@@ -8,6 +8,7 @@ mod settle;
 mod take;
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use amps_proto::view::CheckpointView;
 use tokio::sync::{Notify, RwLock, Semaphore};
 use tokio::time::Instant;
 
-pub(crate) use self::settle::settle;
+pub(crate) use self::settle::settle_beside;
 use self::take::{Occasion, take};
 use crate::daemon::Daemon;
 use crate::{faults, queries, turns};
@@ -56,6 +57,8 @@ pub(crate) struct Checkpoints {
 /// What is known of the checkpoints of one open session.
 #[derive(Debug)]
 struct Live {
+    /// Whether there is a transcript to listen to.
+    has_transcript: bool,
     /// Held while one is being taken.
     taking: tokio::sync::Mutex<()>,
     state: Mutex<LiveState>,
@@ -122,33 +125,40 @@ impl Checkpoints {
     /// Takes checkpoints of a session from now on, for as long as it is open.
     pub(crate) fn hold(&self, daemon: &Arc<Daemon>, session: &Session, run: &Run) {
         let id = session.session_id;
-        let every = daemon.config.checkpoint.every.unwrap_or_default();
-        {
-            let mut open = self.open();
-            if open.contains_key(&id) {
-                return;
-            }
-            let state = LiveState {
-                due: Instant::now() + every,
-                pace: Duration::ZERO,
-                mark: None,
-                tells: false,
-                heard: None,
-            };
-            let live = Live {
-                taking: tokio::sync::Mutex::default(),
-                state: Mutex::new(state),
-            };
-            open.insert(id, Arc::new(live));
+        if self.is_open(id) {
+            return;
         }
-        self.changed.notify_one();
+        let every = daemon.config.checkpoint.every.unwrap_or_default();
+        let state = LiveState {
+            due: Instant::now() + spread(id, every),
+            pace: Duration::ZERO,
+            mark: None,
+            tells: false,
+            heard: None,
+        };
+        let live = Live {
+            has_transcript: turns::has_transcript(run),
+            taking: tokio::sync::Mutex::default(),
+            state: Mutex::new(state),
+        };
+        let is_first = {
+            let mut open = self.open();
+            open.insert(id, Arc::new(live));
+            open.len() == 1
+        };
+        // Others are looked for before this one is due.
+        if is_first {
+            self.changed.notify_one();
+        }
         turns::follow(daemon, run);
     }
 
     /// Lets go of a session that has ended.
-    pub(crate) fn release(&self, daemon: &Daemon, id: SessionId) {
-        self.open().remove(&id);
-        daemon.turns.leave(id);
+    pub(crate) fn release(&self, daemon: &Arc<Daemon>, id: SessionId) {
+        let live = self.open().remove(&id);
+        if live.is_some_and(|live| live.has_transcript) {
+            turns::leave(daemon, id);
+        }
     }
 
     /// Notes the state of a base, which the first checkpoint is compared with.
@@ -166,6 +176,15 @@ impl Checkpoints {
     }
 }
 
+/// Returns when a session is looked at first: between half of the time and all of it, so that those
+/// which a new daemon takes over are not all due at once.
+fn spread(id: SessionId, every: Duration) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    let thousandths = u32::try_from(hasher.finish() % 500).unwrap_or_default();
+    every * (500 + thousandths) / 1_000
+}
+
 /// Looks at the trees of open sessions from time to time, one after the other.
 pub(crate) async fn by_time(daemon: Arc<Daemon>) {
     let Some(every) = daemon.config.checkpoint.every else {
@@ -177,8 +196,10 @@ pub(crate) async fn by_time(daemon: Arc<Daemon>) {
             changed.await;
             continue;
         };
-        if due > Instant::now() {
-            drop(tokio::time::timeout_at(due, changed).await);
+        let now = Instant::now();
+        if due > now {
+            // No session that is opened meanwhile is due earlier than half of the time from then.
+            drop(tokio::time::timeout_at(due.min(now + every / 2), changed).await);
             continue;
         }
         let Some(live) = daemon.checkpoints.live(id) else {
@@ -190,7 +211,14 @@ pub(crate) async fn by_time(daemon: Arc<Daemon>) {
             at: daemon.clock.now(),
         };
         if let Err(fault) = take(&daemon, &live, id, occasion).await {
-            tracing::debug!(session = %id, %fault, causes = ?fault.causes, "no checkpoint by time");
+            match fault.code {
+                ErrorCode::NotAllowed | ErrorCode::NotCaptured => {
+                    tracing::debug!(session = %id, %fault, "no checkpoint by time");
+                }
+                _ => {
+                    tracing::warn!(session = %id, %fault, causes = ?fault.causes, "no checkpoint");
+                }
+            }
         }
         let mut state = live.state();
         state.due = Instant::now() + every.max(state.pace * REST);
@@ -271,8 +299,8 @@ async fn end_turn(
             }
         }
     };
-    if teller == Teller::Agent {
-        daemon.turns.leave(id);
+    if teller == Teller::Agent && live.has_transcript {
+        turns::leave(daemon, id);
     }
     if is_told_again {
         let _taken = live.taking.lock().await;

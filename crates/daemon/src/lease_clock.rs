@@ -36,7 +36,7 @@ pub(crate) async fn keep_house(daemon: Arc<Daemon>) {
         tick.tick().await;
         save_heartbeats(&daemon).await;
         recovery::deliver_spool(&daemon).await;
-        checkpoints::settle(&daemon).await;
+        checkpoints::settle_beside(&daemon);
     }
 }
 

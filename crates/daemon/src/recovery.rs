@@ -39,8 +39,7 @@ pub(crate) async fn recover(daemon: &Arc<Daemon>) -> Result<(), Fault> {
     for (session, _) in daemon.store(|ledger| ledger.owing_runs()).await? {
         daemon.captures.see_to(daemon, session.session_id);
     }
-    let work = Arc::clone(daemon);
-    tokio::spawn(async move { checkpoints::settle(&work).await });
+    checkpoints::settle_beside(daemon);
     Ok(())
 }
 

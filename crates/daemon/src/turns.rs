@@ -12,7 +12,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use amps_core::id::SessionId;
 use amps_core::path::RawPath;
@@ -21,7 +21,7 @@ use amps_engine::agent::{self, Agent, Tail};
 use amps_engine::testing::point;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tokio::task::spawn_blocking;
 
 use crate::daemon::Daemon;
@@ -38,6 +38,7 @@ const EVENTS: usize = 16 * 1024;
 /// The transcripts that are listened to.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
+    /// Held while files are being read: the event loop waits for it without standing still.
     followed: Arc<Mutex<Followed>>,
     /// Told when there is something to listen to.
     needed: Notify,
@@ -101,28 +102,19 @@ impl Source {
     }
 }
 
-impl Turns {
-    /// Stops listening for a session.
-    pub(crate) fn leave(&self, id: SessionId) {
-        let is_followed = self.lock().leave(id);
-        if is_followed {
-            self.needed.notify_one();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Followed> {
-        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Returns whether a run's agent is one whose transcripts can be listened to.
+pub(crate) fn has_transcript(run: &Run) -> bool {
+    Source::of(run).is_some()
 }
 
-/// Listens to the transcripts of a run from now on, if its agent is known.
+/// Listens to the transcripts of an open run from now on, if there are any.
 pub(crate) fn follow(daemon: &Arc<Daemon>, run: &Run) {
     let Some(source) = Source::of(run) else {
         return;
     };
     let (id, work) = (run.session_id, Arc::clone(daemon));
     drop(spawn_blocking(move || {
-        let followed = work.turns.lock().follow(id, source);
+        let followed = work.turns.followed.blocking_lock().follow(id, source);
         match followed {
             Ok(()) => work.turns.needed.notify_one(),
             Err(error) => {
@@ -132,7 +124,17 @@ pub(crate) fn follow(daemon: &Arc<Daemon>, run: &Run) {
         point("turns-followed");
         // It may have ended meanwhile.
         if !work.checkpoints.is_open(id) {
-            work.turns.leave(id);
+            leave(&work, id);
+        }
+    }));
+}
+
+/// Stops listening for a session.
+pub(crate) fn leave(daemon: &Arc<Daemon>, id: SessionId) {
+    let work = Arc::clone(daemon);
+    drop(spawn_blocking(move || {
+        if work.turns.followed.blocking_lock().leave(id) {
+            work.turns.needed.notify_one();
         }
     }));
 }
@@ -141,7 +143,7 @@ pub(crate) fn follow(daemon: &Arc<Daemon>, run: &Run) {
 pub(crate) async fn listen(daemon: Arc<Daemon>) {
     loop {
         let changed = daemon.turns.needed.notified();
-        let Some(events) = daemon.turns.lock().events.clone() else {
+        let Some(events) = daemon.turns.followed.lock().await.events.clone() else {
             changed.await;
             continue;
         };
@@ -156,10 +158,7 @@ pub(crate) async fn listen(daemon: Arc<Daemon>) {
         drop(events);
         let at = daemon.clock.now();
         let followed = Arc::clone(&daemon.turns.followed);
-        let ended = spawn_blocking(move || {
-            let mut followed = followed.lock().unwrap_or_else(PoisonError::into_inner);
-            followed.take_events()
-        });
+        let ended = spawn_blocking(move || followed.blocking_lock().take_events());
         for id in ended.await.unwrap_or_default() {
             tokio::spawn(checkpoints::hear_turn(Arc::clone(&daemon), id, at));
         }
@@ -282,7 +281,7 @@ impl Followed {
             };
             let flags = event.events();
             if flags.contains(ReadFlags::IGNORED) {
-                self.folders.remove(&event.wd());
+                has_new_folders |= self.forget_folder(event.wd());
             } else if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
                 has_new_folders = true;
                 grown.extend(self.tails.keys().cloned());
@@ -304,6 +303,16 @@ impl Followed {
         grown.sort();
         grown.dedup();
         grown.iter().flat_map(|path| self.hear(path)).collect()
+    }
+
+    /// Forgets a folder that is gone, with all that was in it. Returns whether it may come again.
+    fn forget_folder(&mut self, number: i32) -> bool {
+        let Some(folder) = self.folders.remove(&number) else {
+            return false;
+        };
+        self.tails
+            .retain(|path, _| path.parent() != Some(folder.as_path()));
+        true
     }
 
     /// A transcript that comes from elsewhere has its past with it.
@@ -473,6 +482,23 @@ mod tests {
         followed.leave(id(1));
         append(&file, &claude("m2"));
         assert_eq!(heard(&mut followed), [id(2)]);
+    }
+
+    #[test]
+    fn a_folder_that_is_deleted_and_made_again_is_heard_again() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().join("projects");
+        let file = root.join("-src-app/conversation.jsonl");
+        append(&file, &claude("m1"));
+        let mut followed = Followed::default();
+        let claude_code = source("claude", &root, "/src/app");
+        followed.follow(id(1), claude_code).unwrap();
+        fs::remove_dir_all(&root).unwrap();
+        assert_eq!(heard(&mut followed), []);
+        append(&file, &claude("m2"));
+        assert_eq!(heard(&mut followed), [id(1)]);
+        append(&file, &claude("m3"));
+        assert_eq!(heard(&mut followed), [id(1)]);
     }
 
     #[test]

@@ -27,8 +27,14 @@ pub(super) enum Makers {
     Gone,
 }
 
-/// Settles all that is owed, unless a checkpoint is being taken: then it is done the next time.
-pub(crate) async fn settle(daemon: &Arc<Daemon>) {
+/// Settles all that is owed, beside everything else, unless a checkpoint is being taken: then it is
+/// done the next time.
+pub(crate) fn settle_beside(daemon: &Arc<Daemon>) {
+    let daemon = Arc::clone(daemon);
+    tokio::spawn(async move { settle(&daemon).await });
+}
+
+async fn settle(daemon: &Arc<Daemon>) {
     let owed = || daemon.store(|ledger| ledger.owed_checkpoints());
     if !owed().await.is_ok_and(|owed| !owed.is_empty()) {
         return;
