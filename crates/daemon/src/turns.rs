@@ -156,10 +156,15 @@ pub(crate) async fn listen(daemon: Arc<Daemon>) {
             },
         }
         drop(events);
-        let at = daemon.clock.now();
         let followed = Arc::clone(&daemon.turns.followed);
-        let ended = spawn_blocking(move || followed.blocking_lock().take_events());
-        for id in ended.await.unwrap_or_default() {
+        let ended = spawn_blocking(move || {
+            point("turns-told");
+            followed.blocking_lock().take_events()
+        });
+        let ended = ended.await.unwrap_or_default();
+        // Not before they were read: what the agent did until it wrote them is part of the turn.
+        let at = daemon.clock.now();
+        for id in ended {
             tokio::spawn(checkpoints::hear_turn(Arc::clone(&daemon), id, at));
         }
     }

@@ -2,7 +2,7 @@
 
 #![cfg(feature = "testing")]
 
-use amps_testkit::{Home, PATIENCE, Repo, Running};
+use amps_testkit::{Home, PATIENCE, Repo, Running, wait};
 use serde_json::{Value, json};
 
 use crate::checkpoints::{listed, wait_for};
@@ -147,4 +147,40 @@ fn a_turn_that_is_told_twice_is_one_turn() {
     run.wait(PATIENCE).ok();
     settled(&home, "@");
     assert_eq!(listed(&home, "@").len(), 2);
+}
+
+#[test]
+fn what_is_done_while_a_transcript_is_about_to_be_read_is_of_the_turn() {
+    let home = home();
+    let repo = home.repo("work");
+    let folder = projects(&home, &repo);
+    let file = format!("{folder}/conversation.jsonl");
+    let script = [
+        "wait-for begin".to_owned(),
+        format!("mkdir {folder}"),
+        append(&file, &answer(&repo, "m0", "tool_use")),
+        "wait-for told".to_owned(),
+        "write a.txt one".to_owned(),
+        append(&file, &answer(&repo, "m1", "end_turn")),
+        "write written yes".to_owned(),
+        "wait-for go".to_owned(),
+    ];
+    home.install_agent("claude", &script.each_ref().map(String::as_str));
+    let [followed, told] = ["turns-followed", "turns-told"].map(|name| home.pause_point(name));
+    let run = home.amps(["claude"]).cwd(repo.path()).pause_at(&told);
+    let run = run
+        .env("AMPSM_TEST_PAUSE", "turns-followed,turns-told")
+        .start();
+    followed.wait_reached(PATIENCE);
+    followed.release();
+    repo.write("begin", "");
+    told.wait_reached(PATIENCE);
+    repo.write("told", "");
+    wait::for_text(&repo.file("written"), "yes", PATIENCE);
+    told.release();
+    wait_for(&home, "@", 1);
+    let names = home.amps(["diff", "@", "--at", "1", "--name-only", "--", "a.txt"]);
+    assert_eq!(names.cwd(repo.path()).run().ok().stdout_text(), "a.txt\n");
+    repo.write("go", "");
+    run.wait(PATIENCE).ok();
 }

@@ -46,8 +46,14 @@ pub(super) async fn take(
         return Err(ended(id));
     }
     let by_time = occasion.cause == Cause::Time;
+    // What nobody waits for need not stand for the instant at which it was thought of.
+    let at = if by_time {
+        daemon.clock.now()
+    } else {
+        occasion.at
+    };
     let began = Instant::now();
-    let frozen = Arc::new(freeze(daemon, &run, occasion.at).await?);
+    let frozen = Arc::new(freeze(daemon, &run, at).await?);
     live.state().pace = began.elapsed();
     let mark = frozen.mark();
     let is_known = live.state().mark == Some(mark);
@@ -60,7 +66,7 @@ pub(super) async fn take(
     }
     let named = (occasion.cause, occasion.label);
     let intended = daemon
-        .store(move |ledger| store_checkpoint::intend(ledger, id, named, occasion.at))
+        .store(move |ledger| store_checkpoint::intend(ledger, id, named, at))
         .await?;
     let Some(Intended { intent, before }) = intended else {
         return Err(no_base(id));
