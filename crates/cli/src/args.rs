@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -86,9 +87,13 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Show the history of a session, event by event
     Log(LogArgs),
+    /// Keep the state of the working tree as it is now, while a session is open
+    Checkpoint(CheckpointArgs),
+    /// List the checkpoints of a session
+    Checkpoints(CheckpointsArgs),
     /// Explain how a session ended and what proved it, or what an error code means
     Explain(ExplainArgs),
-    /// Bring files back as they were before or after a session
+    /// Bring files back as they were before, during or after a session
     Restore(RestoreArgs),
     /// Show what the agent of a held session shows now
     Screen(ScreenArgs),
@@ -337,6 +342,57 @@ pub(crate) struct DiffArgs {
     /// Show only the names of changed files
     #[arg(long)]
     pub(crate) name_only: bool,
+    /// What had been changed at this checkpoint, or between two: `2..5`
+    #[arg(long, value_name = "N")]
+    pub(crate) at: Option<Between>,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+/// Which checkpoints to compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Between {
+    /// The first; `None` for the state before the session.
+    pub(crate) from: Option<u32>,
+    /// The second.
+    pub(crate) to: u32,
+}
+
+impl FromStr for Between {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const FORM: &str = "the number of a checkpoint, or two as in 2..5";
+        let (from, to) = match text.split_once("..") {
+            Some((from, to)) => (Some(from.parse().map_err(|_| FORM)?), to),
+            None => (None, text),
+        };
+        let to = to.parse().map_err(|_| FORM)?;
+        Ok(Self { from, to })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckpointArgs {
+    /// A session as for `show`; else the one that this runs in, the one of this shell, or the newest
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: Option<String>,
+    /// Say that the agent has ended a turn; for a hook of the agent. Prints nothing, and does nothing
+    /// where no session is found
+    #[arg(long)]
+    pub(crate) turn: bool,
+    /// Call the checkpoint this
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) label: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckpointsArgs {
+    /// An id, the beginning of one, a name, or `@` for the newest, `@2` for the one before
+    #[arg(default_value = "@", value_name = "SESSION")]
+    pub(crate) session: String,
     #[command(flatten)]
     pub(crate) output: JsonArgs,
 }
@@ -371,6 +427,9 @@ pub(crate) struct RestoreArgs {
     /// Which state to bring back
     #[arg(long, value_enum, default_value_t = Moment::Before, value_name = "STATE")]
     pub(crate) from: Moment,
+    /// Bring back the state at this checkpoint
+    #[arg(long, value_name = "N", conflicts_with = "from")]
+    pub(crate) at: Option<u32>,
     /// Only show what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -2,6 +2,8 @@
 
 pub(crate) mod attach;
 mod attach_pid;
+mod checkpoint;
+mod checkpoints;
 mod completions;
 mod daemon;
 mod detach;
@@ -45,6 +47,8 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
         Command::Run(args) => launch::launch(context, &args.launch.over(cli.launch), &args.command),
         Command::Attach(args) => attach::run(context, &args),
         Command::AttachPid(args) => attach_pid::run(context, &args),
+        Command::Checkpoint(args) => checkpoint::run(context, args),
+        Command::Checkpoints(args) => checkpoints::run(context, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Daemon(command) => daemon::run(context, &command),
         Command::Detach(args) => detach::run(context, &args),

@@ -38,7 +38,10 @@ pub(crate) fn starter<'a>(context: &Context, home: &'a Home, deadline: Duration)
 pub(crate) fn ask(context: &Context, request: Request) -> Result<Response, Failure> {
     let home = context.home()?;
     let starter = starter(context, &home, START);
-    let repeats = !matches!(request, Request::Note { .. } | Request::Wait { .. });
+    let repeats = !matches!(
+        request,
+        Request::Checkpoint { .. } | Request::Note { .. } | Request::Wait { .. }
+    );
     let asked = match ask_once(&starter, &request) {
         Ok(Err(ClientError::Codec(CodecError::Io(_) | CodecError::Closed))) if repeats => {
             ask_once(&starter, &request)

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use amps_core::environment::ALLOWED;
+use amps_core::path::RawPath;
 use amps_core::time::parse_duration;
+use amps_engine::agent;
 use amps_engine::config::VARIABLES;
 
 /// Moves the home.
@@ -42,7 +44,7 @@ const DAEMON: [&str; 12] = [
 ];
 
 /// The variables that amps reads, with what each does; the reference is made of this.
-pub(crate) const NAMES: [(&str, &str); 13] = [
+pub(crate) const NAMES: [(&str, &str); 15] = [
     (CONFIG_DIR, "the home, instead of `~/.ampsm`"),
     (
         LOG_LEVEL,
@@ -71,6 +73,8 @@ pub(crate) const NAMES: [(&str, &str); 13] = [
     ("AMPSM_HOLD_SCROLLBACK", "overrides `hold.scrollback`"),
     ("AMPSM_RECORD", "overrides `record`: `always` or `never`"),
     ("AMPSM_RECORD_MAX_SIZE", "overrides `record.max_size`"),
+    ("AMPSM_CHECKPOINT_EVERY", "overrides `checkpoint.every`"),
+    ("AMPSM_CHECKPOINT_MAX", "overrides `checkpoint.max`"),
 ];
 
 /// The environment of this process, read once.
@@ -165,6 +169,19 @@ impl Environment {
             .collect()
     }
 
+    /// Returns the session that this process runs in.
+    pub(crate) fn session(&self) -> Option<String> {
+        self.text(amps_engine::process::SESSION_VARIABLE)
+    }
+
+    /// Returns where an agent that is known keeps its transcripts.
+    pub(crate) fn transcripts(&self, agent: &str) -> Option<RawPath> {
+        let variable = |name: &str| self.os(name).map(OsStr::to_owned);
+        let folder = agent::named(agent)?.transcripts(&variable)?;
+        let folder = std::path::absolute(folder).ok()?;
+        Some(RawPath::new(folder.as_os_str().as_bytes()))
+    }
+
     /// Returns the variables that tell git where the repository is.
     pub(crate) fn git(&self) -> BTreeMap<String, String> {
         GIT.iter()
@@ -188,11 +205,6 @@ impl Environment {
     /// Returns the person's name.
     pub(crate) fn user(&self) -> Option<OsString> {
         self.os("USER").map(OsStr::to_owned)
-    }
-
-    /// Returns the session that this process belongs to.
-    pub(crate) fn session(&self) -> Option<String> {
-        self.text(amps_engine::process::SESSION_VARIABLE)
     }
 
     /// Returns what kind of terminal there is, if it is one that can do something.

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::capture::CaptureState;
+use crate::checkpoint::Cause;
 use crate::evidence::Evidence;
 use crate::exit::Exit;
 use crate::id::{ChangesetId, SessionId};
@@ -90,6 +91,15 @@ pub enum Fact {
         /// Whether it stays owed or is given up.
         state: CaptureState,
     },
+    /// A checkpoint was taken.
+    CheckpointTaken {
+        /// Its number.
+        number: u32,
+        /// Its tree.
+        tree: Oid,
+        /// Why it was taken.
+        cause: Cause,
+    },
     /// Another run was open in the same working tree at the same time.
     Overlapped {
         /// Whose run.
@@ -116,5 +126,10 @@ pub enum Fact {
     Noted {
         /// The note, known secrets masked.
         text: String,
+    },
+    /// The agent told that it had done what it was asked.
+    TurnEnded {
+        /// Which of its turns, from 1.
+        number: u32,
     },
 }

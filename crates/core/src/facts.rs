@@ -50,6 +50,9 @@ pub struct OpenFacts {
     /// How long the lease holds without a sign of life; `None` for the configured time.
     #[serde(default)]
     pub ttl: Option<Duration>,
+    /// Where an agent that is known keeps its transcripts.
+    #[serde(default)]
+    pub transcripts: Option<RawPath>,
     /// When this was.
     pub at: Moment,
 }

@@ -7,6 +7,7 @@
 
 pub mod capture;
 pub mod changeset;
+pub mod checkpoint;
 pub mod credential;
 pub mod environment;
 pub mod error;

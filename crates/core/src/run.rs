@@ -74,4 +74,10 @@ pub struct Run {
     pub errors: Vec<String>,
     /// Records that the agent was given as context.
     pub context_ids: Vec<String>,
+    /// Where an agent that is known keeps its transcripts.
+    #[serde(default)]
+    pub transcripts: Option<RawPath>,
+    /// Turns that the agent told of.
+    #[serde(default)]
+    pub turns: u32,
 }

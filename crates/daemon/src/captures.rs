@@ -174,6 +174,27 @@ impl Captures {
         paces.insert(cwd, pace);
     }
 
+    /// Remembers a state, kept under this reference of its session, for the next look at the same
+    /// tree, when all who wait have been answered. Of several at once only the first is remembered.
+    pub(crate) fn remember(
+        &self,
+        daemon: &Daemon,
+        frozen: Arc<FrozenSide>,
+        run: Run,
+        kept_as: String,
+    ) {
+        if frozen.is_recalled() {
+            return;
+        }
+        if let Ok(alone) = Arc::clone(&self.remembering).try_acquire_owned() {
+            let tools = Arc::clone(&daemon.tools);
+            drop(spawn_blocking(move || {
+                frozen.remember(&tools, &run, &kept_as);
+                drop(alone);
+            }));
+        }
+    }
+
     /// Waits for a slot in which an end may be captured, but not for ever.
     async fn end_slot(&self) -> Option<SemaphorePermit<'_>> {
         let slot = tokio::time::timeout(SLOT_PATIENCE, self.end_slots.acquire());

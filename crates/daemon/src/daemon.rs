@@ -18,8 +18,10 @@ use amps_proto::fault::Fault;
 use tokio::sync::{Notify, broadcast};
 
 use crate::captures::Captures;
+use crate::checkpoints::Checkpoints;
 use crate::faults;
 use crate::leases::Leases;
+use crate::turns::Turns;
 use crate::writer::Writer;
 
 /// Ends that may be told faster than somebody who waits for one hears them.
@@ -36,6 +38,8 @@ pub(crate) struct Daemon {
     pub(crate) writer: Writer,
     pub(crate) leases: Leases,
     pub(crate) captures: Captures,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) turns: Turns,
     pub(crate) tools: Arc<Tools>,
     pub(crate) started: Moment,
     /// Held while late facts are being heard, so that each is heard once.
@@ -68,6 +72,8 @@ impl Daemon {
             writer: parts.writer,
             leases: Leases::default(),
             captures: Captures::default(),
+            checkpoints: Checkpoints::default(),
+            turns: Turns::default(),
             tools: Arc::new(parts.tools),
             hearing: tokio::sync::Mutex::default(),
             ends: broadcast::Sender::new(ENDS),
@@ -104,6 +110,7 @@ impl Daemon {
             .await?;
         amps_engine::testing::point("end-stored");
         self.leases.release(id);
+        self.checkpoints.release(self, id);
         drop(amps_engine::files::remove(
             &self.home.lease_lock(ended.run.lease.lease_id),
         ));

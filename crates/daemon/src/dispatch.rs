@@ -28,6 +28,7 @@ use tokio::sync::{broadcast, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::captures::Begun;
+use crate::checkpoints;
 use crate::daemon::Daemon;
 use crate::faults;
 use crate::leases::RenewRefused;
@@ -43,6 +44,15 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Does what a connected client asks.
 pub(crate) async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Response, Fault> {
     match request {
+        Request::Checkpoint {
+            reference,
+            cause,
+            label,
+            wait_ms,
+        } => {
+            let wait = Duration::from_millis(wait_ms).min(LONGEST_WAIT);
+            checkpoints::ask(daemon, reference, (cause, label), wait).await
+        }
         Request::Current { ancestors } => current(daemon, ancestors).await,
         Request::DaemonStatus => status(daemon).await,
         Request::End(facts) => end(daemon, facts).await,
@@ -67,9 +77,10 @@ pub(crate) async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Res
             settle(daemon, reference.clone(), Duration::from_millis(wait_ms)).await?;
             query(daemon, request).await
         }
-        Request::Events { .. } | Request::List(_) | Request::Patch { .. } => {
-            query(daemon, request).await
-        }
+        Request::Checkpoints { .. }
+        | Request::Events { .. }
+        | Request::List(_)
+        | Request::Patch { .. } => query(daemon, request).await,
         Request::Wait { reference, wait_ms } => {
             wait(daemon, reference, Duration::from_millis(wait_ms)).await
         }
@@ -83,7 +94,9 @@ pub(crate) async fn late(daemon: &Arc<Daemon>, request: Request) -> Result<Respo
         Request::Started(facts) => started(daemon, facts).await,
         Request::End(facts) => end(daemon, facts).await,
         Request::Recorded(facts) => recorded(daemon, facts).await,
-        Request::Current { .. }
+        Request::Checkpoint { .. }
+        | Request::Checkpoints { .. }
+        | Request::Current { .. }
         | Request::DaemonStatus
         | Request::Events { .. }
         | Request::List(_)
@@ -126,6 +139,7 @@ async fn open(daemon: &Arc<Daemon>, facts: OpenFacts, is_late: bool) -> Result<R
     } = opened;
     if !session.status.is_final() {
         daemon.leases.hold(daemon, &session, &run, connected);
+        daemon.checkpoints.hold(daemon, &session, &run);
     }
     if is_new {
         tracing::info!(session = %id, agent = %session.agent, is_late, "opened");

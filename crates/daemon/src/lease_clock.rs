@@ -11,6 +11,7 @@ use amps_engine::files::{LockState, lock_state};
 use amps_engine::process::sight;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::checkpoints;
 use crate::daemon::Daemon;
 use crate::leases;
 use crate::recovery;
@@ -27,7 +28,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// A suspension shorter than this is the clocks being read one after the other.
 const NOTICED_SLEEP_MS: u64 = 250;
 
-/// Stores signs of life and delivers late facts, for as long as the daemon lives.
+/// Stores signs of life, delivers late facts and tells git what it is owed, for as long as the daemon lives.
 pub(crate) async fn keep_house(daemon: Arc<Daemon>) {
     let mut tick = interval(HOUSEKEEPING);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -35,6 +36,7 @@ pub(crate) async fn keep_house(daemon: Arc<Daemon>) {
         tick.tick().await;
         save_heartbeats(&daemon).await;
         recovery::deliver_spool(&daemon).await;
+        checkpoints::settle_beside(&daemon);
     }
 }
 

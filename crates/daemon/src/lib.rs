@@ -4,6 +4,7 @@
 //! that matters is in the store before it is acted on, so that a restart loses nothing.
 
 mod captures;
+mod checkpoints;
 mod connection;
 mod daemon;
 mod dispatch;
@@ -17,6 +18,7 @@ mod recovery;
 mod run;
 mod starter;
 mod survivors;
+mod turns;
 mod writer;
 
 pub use self::queries::answer_from_file;

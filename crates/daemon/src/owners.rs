@@ -105,7 +105,8 @@ pub(crate) async fn exit_of(process: &ProcessIdentity) -> Option<EvidenceKind> {
     Some(EvidenceKind::PidfdExit)
 }
 
-async fn readable(descriptor: &OwnedFd) -> io::Result<()> {
+/// Waits until a descriptor has something to be read.
+pub(crate) async fn readable(descriptor: &OwnedFd) -> io::Result<()> {
     #[expect(
         deprecated,
         reason = "an OwnedFd keeps the promise that the unsafe replacement asks for"

@@ -10,7 +10,7 @@ use amps_engine::ledger::{Ledger, LedgerError, PageQuery, PageRow, Resolved, Sql
 use amps_proto::fault::Fault;
 use amps_proto::request::{Query, Request};
 use amps_proto::response::{PatchView, Response};
-use amps_proto::view::{LinkKind, LinkView, NoteView, SessionRow, SessionView};
+use amps_proto::view::{CheckpointView, LinkKind, LinkView, NoteView, SessionRow, SessionView};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -31,6 +31,12 @@ pub fn answer_from_file(home: &Home, request: &Request) -> Result<Response, Faul
 /// Answers a request that only reads; `None` for any other.
 pub(crate) fn answer(ledger: &dyn Ledger, request: &Request) -> Option<Result<Response, Fault>> {
     Some(match request {
+        Request::Checkpoints { reference } => with(ledger, reference, |id| {
+            let kept = ledger.checkpoints(id)?.into_iter();
+            Ok(Response::Checkpoints {
+                checkpoints: kept.map(CheckpointView::from).collect(),
+            })
+        }),
         Request::Events { reference } => with(ledger, reference, |id| {
             Ok(Response::Events {
                 events: ledger.events(id)?,
@@ -41,7 +47,8 @@ pub(crate) fn answer(ledger: &dyn Ledger, request: &Request) -> Option<Result<Re
         Request::Show { reference, .. } => with(ledger, reference, |id| {
             Ok(Response::Session(Box::new(view(ledger, id)?)))
         }),
-        Request::Current { .. }
+        Request::Checkpoint { .. }
+        | Request::Current { .. }
         | Request::DaemonStatus
         | Request::End(_)
         | Request::Note { .. }
@@ -130,6 +137,7 @@ pub(crate) fn view(ledger: &dyn Ledger, id: SessionId) -> Result<SessionView, Le
                 session_id,
             })
             .collect(),
+        checkpoints: ledger.count_checkpoints(id)?,
     })
 }
 

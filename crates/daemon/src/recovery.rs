@@ -12,6 +12,7 @@ use amps_engine::spool;
 use amps_proto::fault::Fault;
 use amps_proto::request::Request;
 
+use crate::checkpoints;
 use crate::daemon::Daemon;
 use crate::dispatch;
 
@@ -32,11 +33,13 @@ pub(crate) async fn recover(daemon: &Arc<Daemon>) -> Result<(), Fault> {
             }
         };
         daemon.leases.hold(daemon, &session, &run, false);
+        daemon.checkpoints.hold(daemon, &session, &run);
     }
     remove_free_locks(daemon);
     for (session, _) in daemon.store(|ledger| ledger.owing_runs()).await? {
         daemon.captures.see_to(daemon, session.session_id);
     }
+    checkpoints::settle_beside(daemon);
     Ok(())
 }
 

@@ -20,7 +20,7 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::daemon::{Daemon, Parts};
-use crate::{connection, lease_clock, leases, log, recovery};
+use crate::{checkpoints, connection, lease_clock, leases, log, recovery, turns};
 
 /// How long captures that are under way may hold up the end of the daemon. What is not done by
 /// then is owed to the next one.
@@ -149,6 +149,8 @@ async fn serve(settings: Settings) -> Result<(), DaemonError> {
     tokio::spawn(leases::watch_owners(Arc::clone(&daemon)));
     tokio::spawn(lease_clock::keep_house(Arc::clone(&daemon)));
     tokio::spawn(lease_clock::judge_leases(Arc::clone(&daemon)));
+    tokio::spawn(checkpoints::by_time(Arc::clone(&daemon)));
+    tokio::spawn(turns::listen(Arc::clone(&daemon)));
     accept(&daemon, listener).await.map_err(failed)?;
     tracing::info!("stopping");
     daemon.captures.wait_all_settled(LAST_CAPTURES).await;

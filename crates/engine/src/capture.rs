@@ -32,12 +32,12 @@ use amps_core::capture::Failure;
 use amps_core::snapshot::Oid;
 
 pub use adopt::adopt;
-pub use compare::{Comparison, compare};
+pub use compare::{Comparison, compare, count_changes};
 pub use cutoff::{Cutoff, LONGEST_LAG_MS, TICK};
 pub use diff::{Difference, DifferenceForm, diff, reach};
 pub use discover::discover;
 pub use freeze::{Frozen, freeze};
-pub use keep::keep;
+pub use keep::{keep, keep_again, let_go};
 pub use memory::{Beginning, Memory};
 pub use patch::{StoredPatch, patch};
 pub use project::root_commits;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use amps_core::capture::CaptureLimits;
+use amps_core::checkpoint::CheckpointPolicy;
 use amps_core::lease::DEFAULT_TTL;
 use amps_core::recording::RecordLimits;
 use amps_core::time::parse_duration;
@@ -27,6 +28,8 @@ pub struct Config {
     pub hold: HoldConfig,
     /// What is recorded of terminals.
     pub record: RecordConfig,
+    /// When checkpoints are taken, and how many are kept.
+    pub checkpoint: CheckpointPolicy,
     /// Where the database lies, if not in the home.
     pub database: Option<PathBuf>,
 }
@@ -50,6 +53,7 @@ impl Default for Config {
             capture: CaptureLimits::default(),
             hold: HoldConfig::default(),
             record: RecordConfig::default(),
+            checkpoint: CheckpointPolicy::default(),
             database: None,
         }
     }
@@ -106,7 +110,7 @@ pub enum ConfigError {
 }
 
 /// The variables that override the file, with the keys that they stand for.
-pub const VARIABLES: [(&str, &str); 11] = [
+pub const VARIABLES: [(&str, &str); 13] = [
     ("AMPSM_DB_PATH", "database.path"),
     ("AMPSM_LEASE_TTL", "lease.ttl"),
     ("AMPSM_CAPTURE_HOLD", "capture.hold"),
@@ -118,6 +122,8 @@ pub const VARIABLES: [(&str, &str); 11] = [
     ("AMPSM_HOLD_SCROLLBACK", "hold.scrollback"),
     ("AMPSM_RECORD", "record.mode"),
     ("AMPSM_RECORD_MAX_SIZE", "record.max_size"),
+    ("AMPSM_CHECKPOINT_EVERY", "checkpoint.every"),
+    ("AMPSM_CHECKPOINT_MAX", "checkpoint.max"),
 ];
 
 /// The keys of the file that this program acts on. Sections of other features are passed over.
@@ -129,6 +135,7 @@ struct File {
     capture: CaptureSection,
     hold: HoldSection,
     record: RecordSection,
+    checkpoint: CheckpointSection,
 }
 
 #[derive(Default, Deserialize)]
@@ -160,6 +167,13 @@ struct HoldSection {
     scrollback: Option<String>,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct CheckpointSection {
+    every: Option<String>,
+    max: Option<String>,
+}
+
 impl Config {
     /// Reads the file, if there is one, and lets the variables override it.
     pub fn load(path: &Path, variables: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
@@ -176,6 +190,8 @@ impl Config {
             ("hold.scrollback", file.hold.scrollback),
             ("record.mode", file.record.mode),
             ("record.max_size", file.record.max_size),
+            ("checkpoint.every", file.checkpoint.every),
+            ("checkpoint.max", file.checkpoint.max),
         ];
         let mut config = Self::default();
         for (key, value) in values {
@@ -235,6 +251,16 @@ impl Config {
                 if self.record.limits.max_size < LEAST_RECORDING {
                     return Err(wrong("at least 4MiB"));
                 }
+            }
+            "checkpoint.every" if value.trim() == "off" => self.checkpoint.every = None,
+            "checkpoint.every" => {
+                let every =
+                    parse_duration(value).ok_or_else(|| wrong("a duration such as 5m, or off"))?;
+                self.checkpoint.every = Some(every).filter(|every| !every.is_zero());
+            }
+            "checkpoint.max" => {
+                let most = value.parse().ok().filter(|most| *most > 0);
+                self.checkpoint.most = most.ok_or_else(|| wrong("a number from 1"))?;
             }
             _ => {
                 let bytes = usize::try_from(size()?).map_err(|_| wrong("a smaller size"))?;
@@ -343,6 +369,21 @@ mod tests {
             let error = load(text, &[]).unwrap_err().to_string();
             assert!(error.contains(told), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn checkpoints_by_time_can_be_turned_off() {
+        let every = |text: &str| load("", &[("AMPSM_CHECKPOINT_EVERY", text)]);
+        for off in ["off", "0", "0s"] {
+            assert_eq!(every(off).unwrap().checkpoint.every, None, "{off}");
+        }
+        let minute = Some(Duration::from_secs(60));
+        assert_eq!(every("1m").unwrap().checkpoint.every, minute);
+        assert!(every("never").is_err());
+        let config = load("checkpoint:\n  every: off\n  max: 7\n", &[]).unwrap();
+        assert_eq!(config.checkpoint.every, None);
+        assert_eq!(config.checkpoint.most, 7);
+        assert!(load("checkpoint:\n  max: 0\n", &[]).is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The store of records, cut at whole transitions: the next state of a session and the events
 //! that tell of it are stored together or not at all.
 
+mod checkpoints;
 mod conformance;
 pub mod damage;
 mod failing;
@@ -11,6 +12,7 @@ mod schema;
 pub mod sqlite;
 
 use amps_core::changeset::Changeset;
+use amps_core::checkpoint::{Checkpoint, Intent};
 use amps_core::event::{Event, Fact};
 use amps_core::id::{ChangesetId, LeaseId, ProjectId, SessionId};
 use amps_core::path::RawPath;
@@ -54,6 +56,21 @@ pub trait Ledger: Send {
 
     /// Returns the patches kept of a session, oldest first.
     fn patches(&self, id: SessionId) -> Result<Vec<StoredPatch>, LedgerError>;
+
+    /// Returns the checkpoints kept of a session, oldest first.
+    fn checkpoints(&self, id: SessionId) -> Result<Vec<Checkpoint>, LedgerError>;
+
+    /// Returns the newest checkpoint of a session.
+    fn newest_checkpoint(&self, id: SessionId) -> Result<Option<Checkpoint>, LedgerError>;
+
+    /// Returns how many checkpoints are kept of a session.
+    fn count_checkpoints(&self, id: SessionId) -> Result<u64, LedgerError>;
+
+    /// Returns the number for the next checkpoint of a session.
+    fn next_checkpoint(&self, id: SessionId) -> Result<u32, LedgerError>;
+
+    /// Returns what git may not have been told of checkpoints.
+    fn owed_checkpoints(&self) -> Result<Vec<(SessionId, OwedCheckpoint)>, LedgerError>;
 
     /// Returns one page of sessions.
     fn page(&self, query: &PageQuery) -> Result<Vec<PageRow>, LedgerError>;
@@ -100,8 +117,35 @@ pub struct Transition<'a> {
     pub changeset: Option<&'a Changeset>,
     /// A patch that was made, and of which changeset.
     pub patch: Option<(ChangesetId, &'a StoredPatch)>,
+    /// What became of a checkpoint.
+    pub checkpoint: Option<CheckpointStep<'a>>,
     /// Sessions that were found to overlap with this one; each gets the fact too.
     pub overlaps: &'a [SessionId],
+}
+
+/// One step of a checkpoint. What git is to be told stays stored until it has been.
+#[derive(Clone, Copy, Debug)]
+pub enum CheckpointStep<'a> {
+    /// It is about to be taken: its reference may come to be.
+    Intended(&'a Intent),
+    /// It was taken; from now on these others are let go, and their references are to be deleted.
+    Kept {
+        /// The new one.
+        checkpoint: &'a Checkpoint,
+        /// The numbers of those that are let go.
+        thinned: &'a [u32],
+    },
+    /// It has no reference, or none any more.
+    Forgotten(u32),
+}
+
+/// A checkpoint of which git may not have been told everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwedCheckpoint {
+    /// Its reference may be there, or may never have been made.
+    Intended(Intent),
+    /// It was let go; its reference may still be there.
+    Thinned(Checkpoint),
 }
 
 impl<'a> Transition<'a> {
@@ -114,6 +158,7 @@ impl<'a> Transition<'a> {
             at,
             changeset: None,
             patch: None,
+            checkpoint: None,
             overlaps: &[],
         }
     }

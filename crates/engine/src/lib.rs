@@ -1,5 +1,6 @@
 //! Doing what core decides: store, git, processes. Synchronous; prints nothing.
 
+pub mod agent;
 pub mod capture;
 pub mod clock;
 pub mod config;

@@ -2,6 +2,7 @@
 //! in one transaction.
 
 pub mod capture_run;
+pub mod checkpoint_run;
 pub mod end_session;
 pub mod note_session;
 pub mod open_session;
@@ -9,3 +10,4 @@ pub mod record_terminal;
 pub mod regrant_lease;
 pub mod start_run;
 pub mod store_capture;
+pub mod store_checkpoint;

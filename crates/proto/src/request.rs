@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use amps_core::checkpoint::Cause;
 use amps_core::facts::{EndFacts, OpenFacts, RecordFacts, StartFacts};
 use amps_core::id::{LeaseId, SessionId};
 use amps_core::path::RawPath;
@@ -28,6 +29,24 @@ pub struct Envelope {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "kebab-case")]
 pub enum Request {
+    /// Takes a checkpoint of an open session. A turn is told by this too.
+    Checkpoint {
+        /// An id, a prefix of one, a name, or `@` for the newest.
+        reference: String,
+        /// Why it is taken.
+        cause: Cause,
+        /// What to call it.
+        #[serde(default)]
+        label: Option<String>,
+        /// How long to wait until it is taken, in milliseconds. It is taken all the same.
+        #[serde(default)]
+        wait_ms: u64,
+    },
+    /// The checkpoints of a session.
+    Checkpoints {
+        /// An id, a prefix of one, a name, or `@` for the newest.
+        reference: String,
+    },
     /// Which session is bound to one of these processes, the nearest first.
     Current {
         /// The asking process's parents, nearest first.

@@ -8,7 +8,7 @@ use amps_core::time::seconds;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::view::{SessionRow, SessionView};
+use crate::view::{CheckpointView, SessionRow, SessionView};
 
 /// One line from the daemon.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,13 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Response {
+    /// A checkpoint was taken.
+    Checkpoint(Box<CheckpointView>),
+    /// The checkpoints of a session.
+    Checkpoints {
+        /// Those that are kept, oldest first.
+        checkpoints: Vec<CheckpointView>,
+    },
     /// The daemon's state.
     Daemon(DaemonView),
     /// Nothing but that it is done.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use amps_core::capture::Capture;
 use amps_core::changeset::Changeset;
+use amps_core::checkpoint::{Cause, Checkpoint};
 use amps_core::id::{ChangesetId, ProjectId, RunId, SessionId};
 use amps_core::lease::Lease;
 use amps_core::path::RawPath;
@@ -29,6 +30,40 @@ pub struct SessionView {
     pub notes: Vec<NoteView>,
     /// Records it is connected with.
     pub links: Vec<LinkView>,
+    /// How many checkpoints are kept of it.
+    #[serde(default)]
+    pub checkpoints: u64,
+}
+
+/// A snapshot taken during a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointView {
+    /// Its number in the session, from 1 and never given twice.
+    pub number: u32,
+    /// The instant that it stands for.
+    pub taken_at: Timestamp,
+    /// Why it was taken.
+    pub cause: Cause,
+    /// What somebody called it.
+    pub label: Option<String>,
+    /// Files that differ from the checkpoint before, or from the base; null where nobody looked.
+    #[serde(default)]
+    pub files: Option<u64>,
+    /// The state of the working tree.
+    pub snapshot: Snapshot,
+}
+
+impl From<Checkpoint> for CheckpointView {
+    fn from(checkpoint: Checkpoint) -> Self {
+        Self {
+            number: checkpoint.number,
+            taken_at: checkpoint.taken_at.at,
+            cause: checkpoint.cause,
+            label: checkpoint.label,
+            files: None,
+            snapshot: checkpoint.snapshot,
+        }
+    }
 }
 
 /// One run.

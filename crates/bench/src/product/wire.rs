@@ -84,6 +84,7 @@ impl LeaseProtocol for Wire {
             git_environment: std::collections::BTreeMap::new(),
             owner: self.owner.clone(),
             ttl: None,
+            transcripts: None,
             at: self.clock.now(),
         }));
         Self::line(&Envelope {

@@ -1,5 +1,7 @@
 //! `amps diff`: what a session changed.
 
+mod at;
+
 use std::io::{Read as _, Write as _};
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,7 +11,7 @@ use std::time::Duration;
 use amps_core::changeset::{Changeset, FileChange};
 use amps_core::error::ErrorCode;
 use amps_core::path::RawPath;
-use amps_core::snapshot::{Oid, Snapshot};
+use amps_core::snapshot::{Oid, Snapshot, Workspace};
 use amps_engine::capture::{self, Difference, DifferenceForm};
 use amps_engine::git::Git;
 use amps_engine::ops::capture_run::reference;
@@ -39,31 +41,44 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3_600);
 pub(crate) fn run(context: &Context, args: &DiffArgs) -> Outcome {
     let view = show::fetch_settled(context, &args.session)?;
     let run = view.runs.last().ok_or_else(connect::unexpected)?;
+    if let Some(between) = args.at {
+        return at::run(context, args, between, (&view, run));
+    }
     let (base, end) = both_ends(&view, run)?;
-    let paths = paths(&view, run, args)?;
+    let paths = paths(&view.changesets, run, args)?;
     let mut changesets = view.changesets.clone();
     for changeset in &mut changesets {
         only(changeset, &paths);
     }
-    let is_empty = changesets
-        .iter()
-        .all(|changeset| changeset.files.is_empty());
     if args.output.json {
         output::print_json(&changesets)?;
-    } else if is_empty {
+    } else if !print_briefly(context, args, (&changesets, &paths))? {
+        print_patch(context, (&view, run), (base, end), (&changesets, &paths))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what needs no patch: that there is nothing, names, or amounts. Returns whether that was
+/// what is wanted.
+fn print_briefly(
+    context: &Context,
+    args: &DiffArgs,
+    (changesets, paths): (&[Changeset], &[RawPath]),
+) -> Result<bool, Failure> {
+    if changesets.iter().all(|set| set.files.is_empty()) {
         output::say(if paths.is_empty() {
             "nothing was changed"
         } else {
             "nothing was changed there"
         });
     } else if args.name_only {
-        output::print(&names(&changesets))?;
+        output::print(&names(changesets))?;
     } else if args.stat {
-        output::print(&stat(context, &changesets))?;
+        output::print(&stat(context, changesets))?;
     } else {
-        print_patch(context, (&view, run), (base, end), (&changesets, &paths))?;
+        return Ok(false);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(true)
 }
 
 /// Returns the snapshots at both ends of a run, or why there are none.
@@ -101,14 +116,18 @@ pub(crate) fn not_captured(view: &SessionView, run: &RunView, which: &str) -> Fa
 }
 
 /// Returns the paths that are asked for; none for all.
-fn paths(view: &SessionView, run: &RunView, args: &DiffArgs) -> Result<Vec<RawPath>, Failure> {
+fn paths(
+    changesets: &[Changeset],
+    run: &RunView,
+    args: &DiffArgs,
+) -> Result<Vec<RawPath>, Failure> {
     let Some(workspace) = &run.workspace else {
         return Ok(Vec::new());
     };
     let cwd = env::current_folder().map(|folder| RawPath::new(folder.as_os_str().as_bytes()));
     let mut paths = Vec::new();
     for meant in tree_path::read_all(&args.paths, &workspace.root, cwd.as_ref())? {
-        let files = || view.changesets.iter().flat_map(|set| &set.files);
+        let files = || changesets.iter().flat_map(|set| &set.files);
         let path = meant.choose(|path| files().any(|file| concerns(file, path)))?;
         if path.as_bytes().is_empty() {
             return Ok(Vec::new());
@@ -192,6 +211,18 @@ fn print_patch(
         later = capture::adopt(git, &workspace, &name, context.clock.now())?
             .map(|snapshot| snapshot.tree);
     }
+    let mut pairs = vec![(&base.tree, &end.tree)];
+    pairs.extend(later.iter().map(|later| (&end.tree, later)));
+    print_pairs(context, (git, &workspace), &pairs, paths)
+}
+
+/// Prints the difference between the two trees of each pair.
+fn print_pairs(
+    context: &Context,
+    (git, workspace): (&Git, &Workspace),
+    pairs: &[(&Oid, &Oid)],
+    paths: &[RawPath],
+) -> Result<(), Failure> {
     let width = output::reader(context).width;
     let in_colour = output::in_colour();
     let form = match width {
@@ -199,8 +230,7 @@ fn print_patch(
         None => DifferenceForm::Whole,
     };
     let mut out = Printer::new(width.is_some(), false);
-    for (from, to) in [(&base.tree, Some(&end.tree)), (&end.tree, later.as_ref())] {
-        let Some(to) = to else { continue };
+    for (from, to) in pairs {
         let difference = Difference {
             from,
             to,
@@ -208,18 +238,14 @@ fn print_patch(
             form,
         };
         let mut failed = None;
-        capture::diff(
-            git,
-            &workspace,
-            &difference,
-            &mut |bytes| match out.write(bytes) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    failed = Some(error);
-                    ControlFlow::Break(())
-                }
-            },
-        )?;
+        let mut print = |bytes: &[u8]| match out.write(bytes) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        };
+        capture::diff(git, workspace, &difference, &mut print)?;
         if let Some(error) = failed {
             return Err(error.into());
         }

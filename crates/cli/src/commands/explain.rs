@@ -100,7 +100,9 @@ fn is_heard(fact: &Fact) -> bool {
         | Fact::EndCaptured { .. }
         | Fact::RecordingBegun
         | Fact::Recorded { .. }
-        | Fact::Noted { .. } => false,
+        | Fact::Noted { .. }
+        | Fact::CheckpointTaken { .. }
+        | Fact::TurnEnded { .. } => false,
     }
 }
 

@@ -4,14 +4,18 @@ use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use amps_core::error::ErrorCode;
+use amps_core::event::{Event, Fact};
 use amps_core::exit::Exit;
 use amps_core::id::SessionId;
 use amps_core::time::as_seconds;
 use amps_engine::files;
 use amps_engine::recording::{About, Exported, Journal, export};
 use amps_proto::fault::Fault;
+use amps_proto::request::Request;
+use amps_proto::response::Response;
 use amps_proto::view::{RunView, SessionView};
 use serde::Serialize;
 
@@ -19,7 +23,7 @@ use crate::args::ExportCastArgs;
 use crate::commands::play::{Missing, recorded};
 use crate::context::Context;
 use crate::error::Failure;
-use crate::{Outcome, output};
+use crate::{Outcome, connect, output};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -51,7 +55,10 @@ struct Skipped<'a> {
 /// Exports a recording.
 pub(crate) fn run(context: &Context, args: &ExportCastArgs) -> Outcome {
     let (view, journal) = recorded(context, &args.session)?;
-    let about = about(&view);
+    let about = About {
+        marks: turns(context, &view, &journal)?,
+        ..about(&view)
+    };
     let out = args.out.as_deref();
     let exported = match out {
         Some(path) => to_file(&journal, &about, path)?,
@@ -80,6 +87,30 @@ fn about(view: &SessionView) -> About {
         exit: view.runs.last().and_then(exit),
         marks: Vec::new(),
     }
+}
+
+/// Returns the ends of the agent's turns, since the recording began.
+fn turns(
+    context: &Context,
+    view: &SessionView,
+    journal: &Journal,
+) -> Result<Vec<(Duration, String)>, Failure> {
+    let reference = view.session.session_id.to_string();
+    let Response::Events { events } = connect::ask(context, Request::Events { reference })? else {
+        return Err(connect::unexpected());
+    };
+    let began = journal.header().started_at;
+    let turn = |event: &Event| match event.fact {
+        Fact::TurnEnded { number } => {
+            // A clock set back between the two puts a turn at the beginning.
+            let since = Duration::try_from(event.at.at.duration_since(began)).unwrap_or_default();
+            Some((since, format!("turn {number}")))
+        }
+        _ => None,
+    };
+    let mut turns: Vec<_> = events.iter().filter_map(turn).collect();
+    turns.sort();
+    Ok(turns)
 }
 
 /// Writes a file as a whole or not at all.

@@ -197,6 +197,15 @@ fn key_meaning(key: &str) -> (String, &'static str) {
             size(config.record.limits.max_size),
             "the most that one recording takes on the disk; at its limit the oldest part goes",
         ),
+        "checkpoint.every" => (
+            config.checkpoint.every.map_or_else(String::new, duration),
+            "how often the tree of an open session is looked at for a checkpoint; `off` for never. \
+             A look that takes long is followed by a hundred times as long without one",
+        ),
+        "checkpoint.max" => (
+            format!("`{}`", config.checkpoint.most),
+            "the most checkpoints that one session keeps",
+        ),
         _ => (String::new(), ""),
     };
     (default, meaning)

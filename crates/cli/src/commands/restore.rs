@@ -1,4 +1,4 @@
-//! `amps restore`: files as they were before or after a session.
+//! `amps restore`: files as they were before, during or after a session.
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::args::{Moment, RestoreArgs};
 use crate::commands::diff::not_captured;
-use crate::commands::show;
+use crate::commands::{checkpoints, show};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::output::GOOD;
@@ -27,38 +27,49 @@ use crate::{Outcome, connect, env, output, tree_path};
 /// The most paths that one message lists.
 const MOST: usize = 20;
 
+/// How many of the known snapshots are read first.
+const FIRST_KNOWN: usize = 4;
+
 /// Brings files back.
 pub(crate) fn run(context: &Context, args: &RestoreArgs) -> Outcome {
     let view = show::fetch_settled(context, &args.session)?;
     let run = view.runs.last().ok_or_else(connect::unexpected)?;
     let id = view.session.session_id.short();
-    let (snapshot, which) = match args.from {
-        Moment::Before => (&run.base, "before"),
-        Moment::After => (&run.end, "after"),
+    let checkpoints = match view.checkpoints {
+        0 if args.at.is_none() => Vec::new(),
+        _ => checkpoints::fetch(context, &view)?,
+    };
+    let (snapshot, which) = match (args.at, args.from) {
+        (Some(number), _) => {
+            let found = checkpoints::find(&view, &checkpoints, number)?;
+            (Some(found), Which::Checkpoint(number))
+        }
+        (None, Moment::Before) => (run.base.as_ref(), Which::Before),
+        (None, Moment::After) => (run.end.as_ref(), Which::After),
     };
     let Some(snapshot) = snapshot else {
-        return Err(not_captured(&view, run, which));
+        return Err(not_captured(&view, run, which.word()));
     };
     let git = Git::find(context.git_environment()).map_err(capture::CaptureError::from)?;
     let workspace = workspace(&git, &view, run, snapshot)?;
     let amendment = reference(view.session.session_id, "amendment");
     let amendment = capture::adopt(&git, &workspace, &amendment, context.clock.now())?;
-    let known: Vec<&Snapshot> = [&run.base, &run.end, &amendment]
-        .into_iter()
-        .flatten()
-        .collect();
+    let ends = [&run.base, &run.end, &amendment].into_iter().flatten();
+    let newest_first = checkpoints.iter().rev().map(|one| &one.snapshot);
+    let known: Vec<&Snapshot> = ends.chain(newest_first).collect();
     let job = Job {
         context,
         args,
         git: &git,
         workspace: &workspace,
         snapshot,
+        which,
         known: &known,
     };
     let selection = job.selection()?;
     let milliseconds = context.clock.now().at.as_millisecond();
     let safety = reference(view.session.session_id, &format!("safety-{milliseconds}"));
-    let report = job.restore(selection, job.policy(&safety)?)?;
+    let report = job.restore(&selection, &job.policy(&safety)?)?;
     let state = State { id, which, safety };
     refuse(&report, &state, args)?;
     if args.output.json {
@@ -69,10 +80,45 @@ pub(crate) fn run(context: &Context, args: &RestoreArgs) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Which state of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    Before,
+    After,
+    Checkpoint(u32),
+}
+
+impl Which {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::After => "after",
+            Self::Checkpoint(_) => "at",
+        }
+    }
+
+    /// Returns the instant, in words that a session follows.
+    fn when(self) -> String {
+        match self {
+            Self::Before | Self::After => self.word().to_owned(),
+            Self::Checkpoint(number) => format!("at checkpoint {number} of"),
+        }
+    }
+
+    /// Returns the option by which it is chosen, behind a blank; the first needs none.
+    fn option(self) -> String {
+        match self {
+            Self::Before => String::new(),
+            Self::After => " --from after".to_owned(),
+            Self::Checkpoint(number) => format!(" --at {number}"),
+        }
+    }
+}
+
 /// Which state of which session, in words.
 struct State {
     id: String,
-    which: &'static str,
+    which: Which,
     /// The reference that keeps what was there before, if that had to be kept.
     safety: String,
 }
@@ -109,22 +155,37 @@ struct Job<'a> {
     git: &'a Git,
     workspace: &'a Workspace,
     snapshot: &'a Snapshot,
+    which: Which,
+    /// The most likely ones to hold what is there now come first.
     known: &'a [&'a Snapshot],
 }
 
 impl Job<'_> {
+    /// Brings back what is selected. To read every checkpoint takes long where there are many files:
+    /// that is done only if something is in the way that the others do not hold.
     fn restore(
         &self,
-        selection: Selection,
-        policy: RestorePolicy,
+        selection: &Selection,
+        policy: &RestorePolicy,
     ) -> Result<RestoreReport, Failure> {
-        let restore = Restore {
-            snapshot: self.snapshot,
-            known: self.known,
-            selection,
-            policy,
+        let attempt = |known| {
+            let restore = Restore {
+                snapshot: self.snapshot,
+                known,
+                selection: selection.clone(),
+                policy: policy.clone(),
+            };
+            capture::restore(self.git, self.workspace, &restore)
         };
-        Ok(capture::restore(self.git, self.workspace, &restore)?)
+        let some = self.known.get(..FIRST_KNOWN).unwrap_or(self.known);
+        if !matches!(policy, RestorePolicy::Force { .. }) && some.len() < self.known.len() {
+            let report = attempt(some)?;
+            let is_newer = |refused: &RefusedPath| refused.reason == RestoreRefusal::Newer;
+            if !report.refused.iter().any(is_newer) {
+                return Ok(report);
+            }
+        }
+        Ok(attempt(self.known)?)
     }
 
     fn policy(&self, safety: &str) -> Result<RestorePolicy, Failure> {
@@ -154,7 +215,7 @@ impl Job<'_> {
             .flat_map(|meant| meant.candidates().iter().cloned())
             .collect();
         let look = Selection::Paths(candidates);
-        let missing = self.restore(look, RestorePolicy::DryRun)?.not_found;
+        let missing = self.restore(&look, &RestorePolicy::DryRun)?.not_found;
         let mut chosen = Vec::new();
         let mut unknown = Vec::new();
         for meant in all {
@@ -171,17 +232,13 @@ impl Job<'_> {
         if unknown.is_empty() {
             return Ok(Selection::Paths(chosen));
         }
-        let (which, hint) = match self.args.from {
-            Moment::Before => (
-                "before",
-                "what the session itself made comes back by `--from after`",
-            ),
-            Moment::After => (
-                "after",
-                "what was there before comes back by `--from before`",
-            ),
+        let hint = match self.which {
+            Which::Before => "what the session itself made comes back by `--from after`",
+            Which::After => "what was there before comes back by `--from before`",
+            Which::Checkpoint(_) => "another checkpoint may have it: `amps checkpoints`",
         };
-        let message = format!("not in the state {which} the session: {}", listed(&unknown));
+        let when = self.which.when();
+        let message = format!("not in the state {when} the session: {}", listed(&unknown));
         Err(Fault::new(ErrorCode::NotCaptured, message)
             .hint(hint)
             .into())
@@ -220,11 +277,7 @@ fn refuse(report: &RestoreReport, state: &State, args: &RestoreArgs) -> Result<(
             .causes
             .push(format!("and {}", counted(more, "more path")));
     }
-    let from = if *which == "after" {
-        " --from after"
-    } else {
-        ""
-    };
+    let from = which.option();
     let hint = match first.reason {
         RestoreRefusal::Newer => format!(
             "name the paths to bring back, or `amps restore {id}{from} --force` to keep that work \
@@ -259,7 +312,11 @@ fn json(
     let safety = report.safety.as_ref().map(|_| &state.safety);
     json!({
         "session_id": view.session.session_id,
-        "from": match args.from { Moment::Before => "before", Moment::After => "after" },
+        "from": match state.which {
+            Which::Before | Which::After => Some(state.which.word()),
+            Which::Checkpoint(_) => None,
+        },
+        "at": args.at,
         "dry_run": args.dry_run,
         "written": report.written,
         "unchanged": report.unchanged,
@@ -295,7 +352,8 @@ fn tell(
         "they were"
     };
     output::say(&format!(
-        "{did} {written} as {they_were} {which} session {id}{same}"
+        "{did} {written} as {they_were} {} session {id}{same}",
+        which.when()
     ));
     if !report.left_alone.is_empty() {
         let paths = listed(&report.left_alone);

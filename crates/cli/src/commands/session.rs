@@ -121,7 +121,8 @@ fn status(context: &Context, args: JsonArgs) -> Outcome {
     }
 }
 
-fn current(context: &Context) -> Result<Option<SessionView>, Failure> {
+/// Returns the open session of this shell.
+pub(crate) fn current(context: &Context) -> Result<Option<SessionView>, Failure> {
     let ancestors = process::lineage(&context.clock);
     match connect::ask(context, Request::Current { ancestors })? {
         Response::Session(view) => Ok(Some(*view)),

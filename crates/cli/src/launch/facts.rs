@@ -42,6 +42,7 @@ pub(crate) fn opening(
         git_environment: context.environment.git(),
         owner,
         ttl: context.environment.lease_ttl(),
+        transcripts: context.environment.transcripts(agent),
         at: context.clock.now(),
     }
 }

@@ -1,6 +1,7 @@
 //! What statuses, reasons, evidence and events mean, in words.
 
 use amps_core::capture::CaptureState;
+use amps_core::checkpoint::Cause;
 use amps_core::event::Fact;
 use amps_core::evidence::EvidenceKind;
 use amps_core::exit::Exit;
@@ -148,6 +149,15 @@ pub(crate) fn event(fact: &Fact) -> String {
             },
             visible(reason)
         ),
+        Fact::CheckpointTaken {
+            number,
+            tree,
+            cause,
+        } => format!(
+            "checkpoint {number} taken, {}: tree {}",
+            self::cause(*cause),
+            head(tree.as_str())
+        ),
         Fact::Overlapped { with } => format!(
             "session {} was open in the same working tree at the same time",
             with.short()
@@ -168,6 +178,7 @@ pub(crate) fn event(fact: &Fact) -> String {
             let lines: Vec<&str> = text.lines().collect();
             format!("note: {}", brief(&lines.join(" / "), 400))
         }
+        Fact::TurnEnded { number } => format!("the agent ended turn {number}"),
     }
 }
 
@@ -191,6 +202,15 @@ pub(crate) fn capture(state: CaptureState) -> &'static str {
         CaptureState::Owed => "owed",
         CaptureState::Done => "done",
         CaptureState::GivenUp => "given up",
+    }
+}
+
+/// Returns why a checkpoint was taken.
+fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Time => "as it was time for one",
+        Cause::Turn => "as the agent had ended a turn",
+        Cause::Asked => "as somebody asked for it",
     }
 }
 

@@ -114,6 +114,9 @@ fn particulars(view: &SessionView, reader: &Reader) -> String {
         let exit = exit.to_string();
         row("exit", exit.trim_start_matches("exit ").to_owned());
     }
+    if view.checkpoints > 0 {
+        row("checkpoints", view.checkpoints.to_string());
+    }
     if !session.tags.is_empty() {
         row("tags", visible(&session.tags.join(", ")));
     }

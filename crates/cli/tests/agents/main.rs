@@ -18,3 +18,4 @@ mod leftovers;
 )]
 mod record;
 mod screen;
+mod turns;

@@ -265,7 +265,7 @@ fn a_store_of_a_newer_version_is_left_alone() {
     exit 1
     --- stderr
     error[E024]: the store cannot be opened
-      because: the database has format 99, this program knows formats up to 2
+      because: the database has format 99, this program knows formats up to 3
       next: `amps explain E024` tells what to do for each cause
     ");
 }

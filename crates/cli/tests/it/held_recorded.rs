@@ -225,3 +225,29 @@ fn an_agent_that_asks_its_terminal_when_it_starts_is_answered_by_that_terminal()
     assert_eq!(recorded, bare, "each answer came, and came once");
     assert!(!bare.is_empty());
 }
+
+#[test]
+fn the_turns_of_an_agent_are_marks_of_its_cast() {
+    let home = home();
+    let repo = home.repo("work");
+    let turn = format!(
+        "echo one; {AMPS} checkpoint --turn; echo two > made.txt; {AMPS} checkpoint --turn; echo three"
+    );
+    let mut terminal = home
+        .amps(["--record", "sh", "-c", &turn])
+        .cwd(repo.path())
+        .terminal();
+    assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(0));
+    settled(&home, "@");
+    let cast = home.amps(["export-cast", "@"]).run().ok().stdout_text();
+    let events = cast.lines().skip(1).map(|line| {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        format!(
+            "{} {}",
+            event[1].as_str().unwrap(),
+            event[2].as_str().unwrap()
+        )
+    });
+    let marks: Vec<String> = events.filter(|event| event.starts_with('m')).collect();
+    assert_eq!(marks, ["m turn 1", "m turn 2"]);
+}

@@ -12,7 +12,7 @@ use amps_core::session::Session;
 use amps_core::snapshot::Workspace;
 use amps_core::time::Moment;
 use amps_engine::capture::{CaptureError, Cutoff};
-use amps_engine::ops::capture_run::{self, FrozenSide, Site};
+use amps_engine::ops::capture_run::{self, FrozenSide, Site, name_of};
 use amps_engine::ops::store_capture;
 use amps_engine::testing::point;
 use amps_proto::fault::Fault;
@@ -182,23 +182,11 @@ async fn base(
         .store(move |ledger| store_capture::store_base(ledger, id, taken, now))
         .await?;
     point("base-stored");
-    remember(daemon, frozen, run, Side::Base);
+    daemon.checkpoints.note_base(id, frozen.mark());
+    daemon
+        .captures
+        .remember(daemon, frozen, run, name_of(Side::Base).to_owned());
     Ok(())
-}
-
-/// Remembers a state for the next look at the same tree, when all who wait have been answered. Of
-/// several at once only the first is remembered.
-fn remember(daemon: &Daemon, frozen: Arc<FrozenSide>, run: Run, side: Side) {
-    if frozen.is_recalled() {
-        return;
-    }
-    if let Ok(alone) = Arc::clone(&daemon.captures.remembering).try_acquire_owned() {
-        let tools = Arc::clone(&daemon.tools);
-        drop(spawn_blocking(move || {
-            frozen.remember(&tools, &run, side);
-            drop(alone);
-        }));
-    }
 }
 
 /// Freezes the end of a session that has come to it. What fails here is done again in its turn.
@@ -344,7 +332,8 @@ async fn end(
         .await?;
     point("end-captured");
     if let Some(frozen) = frozen {
-        remember(daemon, frozen, run, Side::End);
+        let kept_as = name_of(Side::End).to_owned();
+        daemon.captures.remember(daemon, frozen, run, kept_as);
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use amps_core::changeset::{Changeset, FileChange};
 use amps_core::id::{ChangesetId, RunId};
 use amps_core::path::RawPath;
-use amps_core::snapshot::{LeftOut, Snapshot, Workspace};
+use amps_core::snapshot::{LeftOut, Oid, Snapshot, Workspace};
 use jiff::Timestamp;
 
 use super::CaptureError;
@@ -50,6 +50,39 @@ pub fn compare(
         commits,
         symbols: Vec::new(),
     })
+}
+
+/// Returns how many files differ between the two trees of each pair.
+pub fn count_changes(
+    git: &Git,
+    workspace: &Workspace,
+    pairs: &[(&Oid, &Oid)],
+) -> Result<Vec<u64>, CaptureError> {
+    let headings: Vec<String> = pairs
+        .iter()
+        .map(|(from, to)| format!("{from} {to}"))
+        .collect();
+    let input = headings.join("\n") + "\n";
+    let call = Call::at(workspace)
+        .args(["diff-tree", "--stdin", "-r", "--name-only", "-M"])
+        .args(["--no-ext-diff", "--no-textconv", "--ignore-submodules=none"])
+        .input(input.as_bytes());
+    let answer = git.run(&call)?;
+    // Each pair comes back as a line before its paths, which are quoted where they need it.
+    let mut awaited = headings.iter().peekable();
+    let mut counts = Vec::with_capacity(pairs.len());
+    for line in answer.split(|byte| *byte == b'\n') {
+        if awaited
+            .next_if(|heading| heading.as_bytes() == line)
+            .is_some()
+        {
+            counts.push(0);
+        } else if let Some(count) = counts.last_mut().filter(|_| !line.is_empty()) {
+            *count += 1;
+        }
+    }
+    counts.resize(pairs.len(), 0);
+    Ok(counts)
 }
 
 fn changed_files(

@@ -4,6 +4,7 @@ mod classify;
 mod judge;
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use amps_core::capture::{CaptureLimits, Side};
 use amps_core::path::RawPath;
@@ -34,14 +35,14 @@ pub struct Frozen {
 }
 
 /// What stands at a path: its mode and content.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Body {
     pub(crate) mode: u32,
     pub(crate) data: Data,
 }
 
 /// A content, stored or to be stored with the commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Data {
     Stored(Oid),
     Inline(Vec<u8>),
@@ -101,6 +102,16 @@ impl Frozen {
     /// Returns what the snapshot is dated.
     pub fn taken_at(&self) -> Moment {
         self.taken_at
+    }
+
+    /// Returns a mark of what the snapshot would hold, whenever it is dated. States with the same
+    /// mark are the same; it means nothing to another process.
+    pub fn mark(&self) -> u64 {
+        let left_out = self.left_out.iter().map(|left| (&left.path, &left.stamp));
+        let mut hasher = DefaultHasher::new();
+        (&self.head, &self.branch, &self.edits, &self.staged).hash(&mut hasher);
+        left_out.collect::<Vec<_>>().hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Returns whether HEAD's own commit says all there is to say.

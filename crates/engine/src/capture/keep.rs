@@ -51,6 +51,40 @@ pub fn keep(
     })
 }
 
+/// Makes a commit that is kept already durable under one more name, which must not exist yet or must
+/// name the same.
+pub fn keep_again(
+    git: &Git,
+    workspace: &Workspace,
+    commit: &Oid,
+    name: &str,
+) -> Result<(), CaptureError> {
+    require_ours(name)?;
+    move_ref(git, workspace, name, commit, None)
+}
+
+/// Deletes a reference of ours that names this commit. One that is not there is as good as deleted;
+/// one that names anything else stays, and is [`CaptureError::Taken`].
+pub fn let_go(
+    git: &Git,
+    workspace: &Workspace,
+    commit: &Oid,
+    name: &str,
+) -> Result<(), CaptureError> {
+    require_ours(name)?;
+    let Err(error) = drop_ref(git, workspace, name, commit) else {
+        return Ok(());
+    };
+    match held(git, workspace, name)? {
+        None => Ok(()),
+        Some(holds) if holds == *commit => Err(error.into()),
+        holds => Err(CaptureError::Taken {
+            name: name.to_owned(),
+            holds,
+        }),
+    }
+}
+
 fn require_ours(name: &str) -> Result<(), CaptureError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'/');
     let fits = name.strip_prefix(OURS).is_some_and(|rest| {
@@ -133,16 +167,24 @@ fn accept_same(
     new: &Oid,
     error: GitError,
 ) -> Result<(), CaptureError> {
-    let call = Call::at(workspace).args(["rev-parse", "--verify", "--quiet", name]);
-    let output = git.output(&call)?;
-    match one_oid(&call, &output.stdout) {
-        Ok(holds) if holds == *new => Ok(()),
-        Ok(holds) => Err(CaptureError::Taken {
+    match held(git, workspace, name)? {
+        Some(holds) if holds == *new => Ok(()),
+        None => Err(error.into()),
+        holds => Err(CaptureError::Taken {
             name: name.to_owned(),
-            holds: Some(holds),
+            holds,
         }),
-        Err(_) => Err(error.into()),
     }
+}
+
+/// Returns what a reference names.
+fn held(git: &Git, workspace: &Workspace, name: &str) -> Result<Option<Oid>, GitError> {
+    let call = Call::at(workspace).args(["for-each-ref", "--format=%(objectname)", name]);
+    let answer = git.run(&call)?;
+    if answer.is_empty() {
+        return Ok(None);
+    }
+    one_oid(&call, &answer).map(Some)
 }
 
 fn keep_commit(

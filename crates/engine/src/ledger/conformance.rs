@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use amps_core::capture::{Capture, CaptureState};
 use amps_core::changeset::Changeset;
+use amps_core::checkpoint::{Cause, Checkpoint, Intent};
 use amps_core::event::Fact;
 use amps_core::id::{ChangesetId, LeaseId, ProjectId, RunId, SessionId};
 use amps_core::lease::Lease;
@@ -14,12 +15,15 @@ use amps_core::path::RawPath;
 use amps_core::process::{BootId, Place};
 use amps_core::run::Run;
 use amps_core::session::{Binding, Session, SessionKind, Status};
-use amps_core::snapshot::{Oid, Workspace, WorkspaceKind};
+use amps_core::snapshot::{Oid, Snapshot, Workspace, WorkspaceKind};
 use amps_core::time::Moment;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Ledger, PageQuery, ProjectSighting, Resolved, SqliteLedger, Transition};
+use super::{
+    CheckpointStep, Ledger, OwedCheckpoint, PageQuery, ProjectSighting, Resolved, SqliteLedger,
+    Transition,
+};
 
 pub(super) fn moment(second: u32) -> Moment {
     let at = Timestamp::from_second(i64::from(second)).unwrap();
@@ -95,6 +99,8 @@ pub(super) fn sample(number: u32) -> (Session, Run) {
         changeset_id: None,
         errors: Vec::new(),
         context_ids: Vec::new(),
+        transcripts: None,
+        turns: 0,
     };
     (session, run)
 }
@@ -104,6 +110,30 @@ pub(super) fn transition<'a>(session: &'a Session, run: &'a Run) -> Transition<'
         text: "opened".to_owned(),
     };
     Transition::new(session, run, vec![noted], run.opened_at)
+}
+
+/// Makes the intent of the checkpoint of this number, taken as many seconds after the start.
+pub(super) fn intent(number: u32) -> Intent {
+    Intent {
+        number,
+        taken_at: moment(number),
+        cause: Cause::Turn,
+        label: None,
+    }
+}
+
+/// Makes the checkpoint of this number.
+pub(super) fn checkpoint(number: u32) -> Checkpoint {
+    let oid = Oid::parse(&format!("{number:040x}")).unwrap();
+    intent(number).kept(Snapshot {
+        head: None,
+        branch: None,
+        commit: Some(oid.clone()),
+        tree: oid,
+        taken_at: moment(number),
+        left_out: Vec::new(),
+        uncertain: Vec::new(),
+    })
 }
 
 fn opened(ledger: &mut dyn Ledger, number: u32) -> (Session, Run) {
@@ -177,6 +207,65 @@ fn repository(root: &str) -> Workspace {
         git_dir: git_dir.clone(),
         common_dir: git_dir,
     }
+}
+
+fn checkpoints_are_numbered_kept_let_go_and_forgotten(ledger: &mut dyn Ledger) {
+    let (session, run) = opened(ledger, 1);
+    let (other, _) = opened(ledger, 2);
+    let id = session.session_id;
+    let take = |ledger: &mut dyn Ledger, step: CheckpointStep<'_>| {
+        let mut next = Transition::new(&session, &run, Vec::new(), moment(9));
+        next.checkpoint = Some(step);
+        ledger.advance(&next).unwrap();
+    };
+    assert_eq!(ledger.next_checkpoint(id).unwrap(), 1);
+    for number in 1..=3 {
+        take(ledger, CheckpointStep::Intended(&intent(number)));
+        let owed = OwedCheckpoint::Intended(intent(number));
+        assert_eq!(ledger.owed_checkpoints().unwrap(), [(id, owed)]);
+        assert_eq!(ledger.next_checkpoint(id).unwrap(), number + 1);
+        let checkpoint = &checkpoint(number);
+        let thinned: &[u32] = &[];
+        take(
+            ledger,
+            CheckpointStep::Kept {
+                checkpoint,
+                thinned,
+            },
+        );
+        assert_eq!(ledger.owed_checkpoints().unwrap(), []);
+    }
+    assert_eq!(ledger.checkpoints(id).unwrap(), [1, 2, 3].map(checkpoint));
+    let newest = &checkpoint(4);
+    take(
+        ledger,
+        CheckpointStep::Kept {
+            checkpoint: newest,
+            thinned: &[1, 3],
+        },
+    );
+    assert_eq!(ledger.checkpoints(id).unwrap(), [2, 4].map(checkpoint));
+    assert_eq!(ledger.newest_checkpoint(id).unwrap(), Some(checkpoint(4)));
+    assert_eq!(ledger.count_checkpoints(id).unwrap(), 2);
+    let owed = [1, 3].map(|number| (id, OwedCheckpoint::Thinned(checkpoint(number))));
+    assert_eq!(ledger.owed_checkpoints().unwrap(), owed);
+    for number in [1, 3, 4] {
+        take(ledger, CheckpointStep::Forgotten(number));
+    }
+    assert_eq!(ledger.owed_checkpoints().unwrap(), []);
+    assert_eq!(
+        ledger.checkpoints(id).unwrap(),
+        [2, 4].map(checkpoint),
+        "what is kept is not forgotten"
+    );
+    assert_eq!(
+        ledger.next_checkpoint(id).unwrap(),
+        5,
+        "never a number twice"
+    );
+    assert_eq!(ledger.checkpoints(other.session_id).unwrap(), []);
+    assert_eq!(ledger.newest_checkpoint(other.session_id).unwrap(), None);
+    assert_eq!(ledger.next_checkpoint(other.session_id).unwrap(), 1);
 }
 
 fn owed_work_is_a_query(ledger: &mut dyn Ledger) {
@@ -429,10 +518,14 @@ fn a_moved_checkout_stays_one_project_and_a_second_clone_is_another(ledger: &mut
 
 type Case = (&'static str, fn(&mut dyn Ledger));
 
-const CASES: [Case; 10] = [
+const CASES: [Case; 11] = [
     ("opening_twice", opening_twice_changes_nothing),
     ("events", events_are_numbered_in_the_order_of_truth),
     ("references", references_mean_one_thing_or_say_so),
+    (
+        "checkpoints",
+        checkpoints_are_numbered_kept_let_go_and_forgotten,
+    ),
     ("owed", owed_work_is_a_query),
     ("heartbeats", heartbeats_reach_open_runs_only),
     ("pages", pages_filter_and_order),
@@ -468,5 +561,19 @@ fn a_database_can_be_read_where_nothing_can_be_written() {
     let mut ledger = SqliteLedger::open(&path).unwrap();
     opened(&mut ledger, 7);
     let reader = SqliteLedger::open_read_only(&path).unwrap();
+    assert_eq!(reader.count().unwrap(), 1);
+}
+
+#[test]
+fn an_older_database_that_can_only_be_read_has_no_checkpoints() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    let mut ledger = SqliteLedger::open(&path).unwrap();
+    let (session, _) = opened(&mut ledger, 7);
+    let older = "DROP TABLE checkpoint; PRAGMA user_version = 2;";
+    ledger.connection.execute_batch(older).unwrap();
+    let reader = SqliteLedger::open_read_only(&path).unwrap();
+    assert_eq!(reader.checkpoints(session.session_id).unwrap(), []);
+    assert_eq!(reader.count_checkpoints(session.session_id).unwrap(), 0);
     assert_eq!(reader.count().unwrap(), 1);
 }

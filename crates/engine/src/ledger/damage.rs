@@ -17,7 +17,7 @@ use super::{LedgerError, SqliteLedger};
 const CHECKED_WHOLE: u64 = 64 * 1024 * 1024;
 
 /// The tables of a ledger, in the order in which they are carried over.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
     "project",
     "session",
     "run",
@@ -25,6 +25,7 @@ const TABLES: [&str; 7] = [
     "changeset",
     "overlap",
     "tag",
+    "checkpoint",
 ];
 
 /// What became of a damaged database.
@@ -166,8 +167,8 @@ fn column_names(connection: &Connection, table: &str) -> rusqlite::Result<Vec<St
 
 #[cfg(test)]
 mod tests {
-    use super::super::Ledger as _;
-    use super::super::conformance::{sample, transition};
+    use super::super::conformance::{checkpoint, sample, transition};
+    use super::super::{CheckpointStep, Ledger as _};
     use super::*;
 
     fn filled(path: &Path, sessions: u32) {
@@ -190,6 +191,25 @@ mod tests {
         let (ledger, damage) = open_or_recover(&path, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(damage, None);
         assert_eq!(ledger.count().unwrap(), 3);
+    }
+
+    #[test]
+    fn checkpoints_are_carried_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sessions.db");
+        let (session, run) = sample(0);
+        let taken = checkpoint(1);
+        let mut ledger = SqliteLedger::open(&path).unwrap();
+        ledger.open(&transition(&session, &run)).unwrap();
+        let mut step = transition(&session, &run);
+        step.checkpoint = Some(CheckpointStep::Kept {
+            checkpoint: &taken,
+            thinned: &[],
+        });
+        ledger.advance(&step).unwrap();
+        let recovered = SqliteLedger::open(&folder.path().join("new.db")).unwrap();
+        assert_eq!(salvage(&path, &recovered.connection), 1);
+        assert_eq!(recovered.checkpoints(session.session_id).unwrap(), [taken]);
     }
 
     #[test]

@@ -9,19 +9,22 @@ use std::path::{Path, PathBuf};
 
 use amps_core::capture::CaptureState;
 use amps_core::changeset::Changeset;
+use amps_core::checkpoint::Checkpoint;
 use amps_core::event::{Event, Fact};
 use amps_core::id::{ChangesetId, SessionId};
 use amps_core::run::Run;
 use amps_core::session::{Session, Status};
 use uuid::Uuid;
 
-use super::conformance::{moment, sample, transition};
-use super::{Ledger as _, LedgerError, SqliteLedger, StoredPatch, Transition};
+use super::conformance::{checkpoint, intent, moment, sample, transition};
+use super::{
+    CheckpointStep, Ledger as _, LedgerError, OwedCheckpoint, SqliteLedger, StoredPatch, Transition,
+};
 use crate::exec::Foreground;
 use crate::files;
 
 /// The transitions of the life.
-const STEPS: usize = 6;
+const STEPS: usize = 8;
 
 /// What one page takes in the log.
 const FRAME: usize = 24 + 4_096;
@@ -61,6 +64,7 @@ fn take(ledger: &mut SqliteLedger, step: usize) -> Result<(), LedgerError> {
         zlib: vec![7; 20_000],
         truncated: false,
     };
+    let (first, intended, taken) = (checkpoint(1), intent(2), checkpoint(2));
     let others = [other.session_id];
     let text = format!("step {step}").repeat(1_000);
     if step >= 4 {
@@ -73,6 +77,20 @@ fn take(ledger: &mut SqliteLedger, step: usize) -> Result<(), LedgerError> {
         next.overlaps = &others;
     } else if step == 5 {
         next.patch = Some((id, &patch));
+    } else if step == 6 {
+        next.checkpoint = Some(CheckpointStep::Intended(&intended));
+    } else if step == 7 {
+        let (checkpoint, thinned) = (&taken, &[1][..]);
+        next.checkpoint = Some(CheckpointStep::Kept {
+            checkpoint,
+            thinned,
+        });
+    } else if step == 2 {
+        let (checkpoint, thinned) = (&first, &[][..]);
+        next.checkpoint = Some(CheckpointStep::Kept {
+            checkpoint,
+            thinned,
+        });
     }
     ledger.advance(&next)
 }
@@ -85,6 +103,8 @@ struct Said {
     overlaps: [Vec<SessionId>; 2],
     changesets: Vec<Changeset>,
     patches: Vec<StoredPatch>,
+    checkpoints: Vec<Checkpoint>,
+    owed_checkpoints: Vec<(SessionId, OwedCheckpoint)>,
     open: usize,
     owing: usize,
     tagged: Vec<(u64, u64, u64)>,
@@ -103,6 +123,8 @@ fn said(ledger: &SqliteLedger) -> Said {
         overlaps: [first, second].map(|id| ledger.overlaps(id).unwrap()),
         changesets: ledger.changesets(second).unwrap(),
         patches: ledger.patches(second).unwrap(),
+        checkpoints: ledger.checkpoints(second).unwrap(),
+        owed_checkpoints: ledger.owed_checkpoints().unwrap(),
         open: ledger.open_runs().unwrap().len(),
         owing: ledger.owing_runs().unwrap().len(),
         tagged: rows.into_iter().map(|row| row.totals).collect(),

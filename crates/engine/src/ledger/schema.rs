@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::LedgerError;
 
 /// The format that this program writes.
-pub(super) const FORMAT: i64 = 2;
+pub(super) const FORMAT: i64 = 3;
 
 const TABLES: &str = "
     CREATE TABLE project (
@@ -81,6 +81,25 @@ const TABLES: &str = "
         FROM session;
 ";
 
+/// Since the third format. Of a checkpoint whose reference git may not have yet, or may have still,
+/// the state says so.
+const CHECKPOINTS: &str = "
+    CREATE TABLE checkpoint (
+        session_id TEXT NOT NULL,
+        number     INTEGER NOT NULL,
+        state      TEXT NOT NULL CHECK (state IN ('intended', 'kept', 'thinned')),
+        record     TEXT NOT NULL,
+        PRIMARY KEY (session_id, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX checkpoint_owed ON checkpoint (session_id, number) WHERE state <> 'kept';
+";
+
+/// What stands for that table where it is missing and cannot be made.
+const NO_CHECKPOINTS: &str = "
+    CREATE TEMP VIEW checkpoint AS
+        SELECT NULL AS session_id, NULL AS number, NULL AS state, NULL AS record WHERE FALSE;
+";
+
 /// A launch waits for each page that is written, so what a new session has not yet is left out.
 const INDEXES: &str = "
     CREATE INDEX session_created ON session (created_ms DESC);
@@ -130,6 +149,15 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), LedgerError> {
     migrate(connection)
 }
 
+/// Lets a database of an older format, which can only be read, be asked as one of this format.
+pub(super) fn stand_in(connection: &Connection) -> Result<(), LedgerError> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if (1..3).contains(&found) {
+        connection.execute_batch(NO_CHECKPOINTS)?;
+    }
+    Ok(())
+}
+
 fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
     let transaction = connection.transaction()?;
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -138,11 +166,14 @@ fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
         0 => {
             transaction.execute_batch(TABLES)?;
             transaction.execute_batch(INDEXES)?;
+            transaction.execute_batch(CHECKPOINTS)?;
         }
         1 => {
             transaction.execute_batch(DROP_FIRST_INDEXES)?;
             transaction.execute_batch(INDEXES)?;
+            transaction.execute_batch(CHECKPOINTS)?;
         }
+        2 => transaction.execute_batch(CHECKPOINTS)?,
         _ => {
             return Err(LedgerError::Newer {
                 found,
@@ -199,5 +230,23 @@ mod tests {
         expected.insert(0, "one of the person's".to_owned());
         expected.sort();
         assert_eq!(schema(&old), expected);
+    }
+
+    #[test]
+    fn a_database_of_the_second_format_keeps_its_rows_and_gets_the_new_table() {
+        let mut fresh = Connection::open_in_memory().unwrap();
+        prepare(&mut fresh).unwrap();
+        let mut old = Connection::open_in_memory().unwrap();
+        old.execute_batch(TABLES).unwrap();
+        old.execute_batch(INDEXES).unwrap();
+        old.execute("INSERT INTO tag VALUES ('one', 'session')", [])
+            .unwrap();
+        old.pragma_update(None, "user_version", 2).unwrap();
+        prepare(&mut old).unwrap();
+        assert_eq!(schema(&old), schema(&fresh));
+        let tags: u64 = old
+            .query_row("SELECT count(*) FROM tag", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(tags, 1);
     }
 }

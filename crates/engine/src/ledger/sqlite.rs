@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use amps_core::changeset::Changeset;
+use amps_core::checkpoint::Checkpoint;
 use amps_core::event::{Event, Fact};
 use amps_core::id::{ChangesetId, IdPrefix, LeaseId, ProjectId, SessionId};
 use amps_core::path::RawPath;
@@ -23,8 +24,8 @@ use super::log::log_of;
 use super::rows::{is_owing, pair, record, text};
 use super::schema::UNFINISHED;
 use super::{
-    Ledger, LedgerError, PageQuery, PageRow, ProjectSighting, Resolved, StoredPatch, Transition,
-    page, schema,
+    Ledger, LedgerError, OwedCheckpoint, PageQuery, PageRow, ProjectSighting, Resolved,
+    StoredPatch, Transition, checkpoints, page, schema,
 };
 use crate::files::pause;
 
@@ -57,7 +58,7 @@ impl SqliteLedger {
         let connection = Connection::open_with_flags(path, flags)?;
         let readable = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
         if readable.is_ok() {
-            return Ok(Self::over(connection));
+            return Self::reading(connection, None);
         }
         // WAL needs a file for shared memory beside the database. Where that cannot be made, the
         // database cannot change either, and a copy has what the log of a killed daemon holds.
@@ -66,7 +67,7 @@ impl SqliteLedger {
         }
         let immutable = format!("file:{}?immutable=1", uri_path(path));
         let flags = flags | OpenFlags::SQLITE_OPEN_URI;
-        Ok(Self::over(Connection::open_with_flags(immutable, flags)?))
+        Self::reading(Connection::open_with_flags(immutable, flags)?, None)
     }
 
     fn open_copy(path: &Path) -> Result<Self, LedgerError> {
@@ -79,9 +80,14 @@ impl SqliteLedger {
         let copy = folder.path().join("sessions.db");
         fs::copy(path, &copy).map_err(failed)?;
         fs::copy(log_of(path), log_of(&copy)).map_err(failed)?;
+        Self::reading(Connection::open(copy)?, Some(folder))
+    }
+
+    fn reading(connection: Connection, copy: Option<TempDir>) -> Result<Self, LedgerError> {
+        schema::stand_in(&connection)?;
         Ok(Self {
-            connection: Connection::open(copy)?,
-            _copy: Some(folder),
+            connection,
+            _copy: copy,
         })
     }
 
@@ -178,6 +184,9 @@ impl Ledger for SqliteLedger {
         }
         if let Some((changeset, patch)) = transition.patch {
             store_patch(&transaction, changeset, patch)?;
+        }
+        if let Some(step) = transition.checkpoint {
+            checkpoints::store(&transaction, id, step)?;
         }
         append(&transaction, id, &transition.facts, transition.at)?;
         for other in transition.overlaps {
@@ -286,6 +295,26 @@ impl Ledger for SqliteLedger {
             })?
             .collect::<Result<_, _>>()?;
         Ok(found)
+    }
+
+    fn checkpoints(&self, id: SessionId) -> Result<Vec<Checkpoint>, LedgerError> {
+        checkpoints::kept(&self.connection, id)
+    }
+
+    fn newest_checkpoint(&self, id: SessionId) -> Result<Option<Checkpoint>, LedgerError> {
+        checkpoints::newest(&self.connection, id)
+    }
+
+    fn count_checkpoints(&self, id: SessionId) -> Result<u64, LedgerError> {
+        checkpoints::count(&self.connection, id)
+    }
+
+    fn next_checkpoint(&self, id: SessionId) -> Result<u32, LedgerError> {
+        checkpoints::next(&self.connection, id)
+    }
+
+    fn owed_checkpoints(&self) -> Result<Vec<(SessionId, OwedCheckpoint)>, LedgerError> {
+        checkpoints::owed(&self.connection)
     }
 
     fn page(&self, query: &PageQuery) -> Result<Vec<PageRow>, LedgerError> {

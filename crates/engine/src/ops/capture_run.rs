@@ -87,7 +87,7 @@ pub struct EndTaken {
 
 impl Tools {
     /// Looks for git each time: it may have been installed since.
-    fn git(&self, variables: &BTreeMap<String, String>) -> Result<Git, CaptureError> {
+    pub(super) fn git(&self, variables: &BTreeMap<String, String>) -> Result<Git, CaptureError> {
         let mut environment = self.environment.clone();
         let passed = variables
             .iter()
@@ -101,7 +101,7 @@ impl Tools {
 #[derive(Debug)]
 pub struct FrozenSide {
     workspace: Workspace,
-    state: Frozen,
+    pub(super) state: Frozen,
     /// When git began to look, and for which instant; `None` for a state that was remembered.
     looked: Option<(Beginning, Cutoff)>,
 }
@@ -117,7 +117,12 @@ impl FrozenSide {
         self.looked.is_none()
     }
 
-    fn freeze(
+    /// Returns a mark of the state, the same for the same state.
+    pub fn mark(&self) -> u64 {
+        self.state.mark()
+    }
+
+    pub(super) fn freeze(
         tools: &Tools,
         (git, workspace): (&Git, Workspace),
         side: Side,
@@ -139,11 +144,11 @@ impl FrozenSide {
         })
     }
 
-    /// Remembers the state for the next time that this tree is frozen. Not in a hurry: it asks git
-    /// what the state depends on.
-    pub fn remember(&self, tools: &Tools, run: &Run, side: Side) {
+    /// Remembers the state, kept under this reference of the session, for the next time that this
+    /// tree is frozen. Not in a hurry: it asks git what the state depends on.
+    pub fn remember(&self, tools: &Tools, run: &Run, kept_as: &str) {
         if let (Some((began, cutoff)), Ok(git)) = (&self.looked, tools.git(&run.git_environment)) {
-            let reference = reference(run.session_id, name_of(side));
+            let reference = reference(run.session_id, kept_as);
             tools.memory.keep(
                 (&git, &self.workspace),
                 (&self.state, &reference),
@@ -275,7 +280,8 @@ pub fn take_alone(
     keep(&git, &workspace, &state, &name)
 }
 
-fn name_of(side: Side) -> &'static str {
+/// Returns how the reference of a side of a run is called.
+pub fn name_of(side: Side) -> &'static str {
     match side {
         Side::Base => "base",
         Side::End => "end",

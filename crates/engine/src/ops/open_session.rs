@@ -138,6 +138,8 @@ fn records(facts: OpenFacts, default_ttl: Duration) -> (Session, Run) {
         changeset_id: None,
         errors: Vec::new(),
         context_ids: masked(facts.context_ids),
+        transcripts: facts.transcripts,
+        turns: 0,
     };
     (session, run)
 }

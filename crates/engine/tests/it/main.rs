@@ -16,6 +16,7 @@ mod capture_oracle;
 mod capture_repo;
 mod capture_repositories;
 mod capture_undisturbed;
+mod checkpoints;
 mod recording;
 mod recording_disk;
 mod restore;

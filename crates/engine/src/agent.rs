@@ -1,0 +1,80 @@
+//! Agents whose transcripts can be read: where these lie, and by what a turn ends in them. One file
+//! for each agent.
+
+mod claude;
+mod codex;
+mod tail;
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+
+use amps_core::path::RawPath;
+
+pub use tail::Tail;
+
+/// An agent whose transcripts can be read.
+pub trait Agent: Debug + Sync {
+    /// Returns the folder of all its transcripts, by the variables that it is started with.
+    fn transcripts(&self, variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf>;
+
+    /// Returns how many folders below that a transcript lies.
+    fn depth(&self) -> usize;
+
+    /// Returns whether the transcript of an agent that was started in `cwd` may lie in a folder of
+    /// this name, so many folders below.
+    fn leads(&self, cwd: &RawPath, depth: usize, name: &OsStr) -> bool;
+
+    /// Returns whether a file of this name is a transcript.
+    fn is_transcript(&self, name: &OsStr) -> bool;
+
+    /// Returns whether a turn is of an agent that was started in `cwd`.
+    fn is_of(&self, turn: &Turn, cwd: &RawPath) -> bool;
+
+    /// Returns what hears the lines of one transcript, in order and from any of them on.
+    fn listener(&self) -> Box<dyn Listener>;
+}
+
+/// Hears the lines of one transcript.
+pub trait Listener: Debug + Send {
+    /// Hears one line; returns the turn that it ends. What is not understood is passed over.
+    fn hear(&mut self, line: &[u8]) -> Option<Turn>;
+}
+
+/// A turn that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// The folder in which the agent said it worked.
+    pub cwd: Option<RawPath>,
+}
+
+/// Returns the agent of this short name, if its transcripts can be read.
+pub fn named(name: &str) -> Option<&'static dyn Agent> {
+    match name {
+        "claude" => Some(&claude::Claude),
+        "codex" => Some(&codex::Codex),
+        _ => None,
+    }
+}
+
+/// Returns the folder that a variable names, or else a folder of the person's home.
+fn folder_of(
+    variable: &dyn Fn(&str) -> Option<OsString>,
+    name: &str,
+    usual: &str,
+) -> Option<PathBuf> {
+    let named = variable(name).map(PathBuf::from);
+    named.or_else(|| Some(Path::new(&variable("HOME")?).join(usual)))
+}
+
+/// Returns whether a line has this in it, before the whole of it is read as JSON: most lines are
+/// of no interest, and some are long.
+fn mentions(line: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| line.contains(word))
+}
+
+fn is_jsonl(name: &OsStr) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "jsonl")
+}
