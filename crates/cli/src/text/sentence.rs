@@ -9,6 +9,7 @@ use amps_core::path::visible;
 use amps_core::process::ProcessIdentity;
 use amps_core::recording::Recording;
 use amps_core::session::{Status, StatusReason};
+use amps_core::snapshot::Oid;
 use anstyle::Style;
 
 use super::{brief, counted};
@@ -108,16 +109,7 @@ pub(crate) fn event(fact: &Fact) -> String {
         Fact::LeaseRegranted { generation } => format!(
             "a new daemon took the lease over and gave it one fresh ttl (generation {generation})"
         ),
-        Fact::BaseCaptured { tree, uncertain } => {
-            let doubt = match uncertain {
-                0 => String::new(),
-                _ => format!("; {} uncertain", counted(as_u64(*uncertain), "path")),
-            };
-            format!(
-                "state before the agent captured: tree {}{doubt}",
-                head(tree.as_str())
-            )
-        }
+        Fact::BaseCaptured { tree, uncertain } => base_captured(tree, *uncertain),
         Fact::Ended {
             status,
             reason,
@@ -140,15 +132,7 @@ pub(crate) fn event(fact: &Fact) -> String {
             attempts,
             reason,
             state,
-        } => format!(
-            "capture failed ({}), {}: {}",
-            counted(u64::from(*attempts), "attempt"),
-            match state {
-                CaptureState::GivenUp => "given up",
-                CaptureState::NotYet | CaptureState::Owed | CaptureState::Done => "tried again",
-            },
-            visible(reason)
-        ),
+        } => capture_failed(*attempts, reason, *state),
         Fact::CheckpointTaken {
             number,
             tree,
@@ -180,6 +164,29 @@ pub(crate) fn event(fact: &Fact) -> String {
         }
         Fact::TurnEnded { number } => format!("the agent ended turn {number}"),
     }
+}
+
+fn base_captured(tree: &Oid, uncertain: usize) -> String {
+    let doubt = match uncertain {
+        0 => String::new(),
+        _ => format!("; {} uncertain", counted(as_u64(uncertain), "path")),
+    };
+    format!(
+        "state before the agent captured: tree {}{doubt}",
+        head(tree.as_str())
+    )
+}
+
+fn capture_failed(attempts: u32, reason: &str, state: CaptureState) -> String {
+    format!(
+        "capture failed ({}), {}: {}",
+        counted(u64::from(attempts), "attempt"),
+        match state {
+            CaptureState::GivenUp => "given up",
+            CaptureState::NotYet | CaptureState::Owed | CaptureState::Done => "tried again",
+        },
+        visible(reason)
+    )
 }
 
 /// Returns how much of a terminal is recorded.
