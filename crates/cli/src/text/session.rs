@@ -99,6 +99,11 @@ fn particulars(view: &SessionView, reader: &Reader) -> String {
         );
         row("attached", words);
     }
+    if session.binding == Binding::Host && !session.status.is_final() {
+        let id = session.session_id.short();
+        let pid = view.runs.last().map_or(0, |run| run.lease.owner_pid);
+        row("held", format!("by pid {pid}; `amps attach {id}` shows it"));
+    }
     if let Some(ended) = session.ended_at {
         row("ended", reader.times.full(ended));
     }
