@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use amps_proto::codec;
 use amps_proto::hold::{HoldAnswer, Role, TerminalModes, TerminalSize};
@@ -23,6 +23,9 @@ use crate::terminal;
 
 /// The longest line that a client may send: as much as one types for a program.
 const LONGEST_LINE: usize = 2 * 1024 * 1024;
+
+/// How long a look at a client's process holds.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// A connection.
 #[derive(Debug)]
@@ -46,7 +49,7 @@ pub(crate) struct Client {
 /// Until when a client waits for the agent to be idle.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IdleWait {
-    pub(crate) quiet: std::time::Duration,
+    pub(crate) quiet: Duration,
     pub(crate) until: Instant,
 }
 
@@ -74,6 +77,8 @@ pub(crate) struct Shown {
     pub(crate) parting: Option<(HoldAnswer, Instant)>,
     /// The state of the client's process, proc(5).
     stat: Option<File>,
+    /// Until when the terminal is taken to be its own.
+    is_own_until: Instant,
 }
 
 /// What a terminal shows.
@@ -207,6 +212,7 @@ impl Shown {
             was_drawn: false,
             parting: None,
             stat,
+            is_own_until: Instant::now(),
         }
     }
 
@@ -215,8 +221,21 @@ impl Shown {
     }
 
     /// Returns whether the terminal is this client's to use. A client that is stopped has given it
-    /// back to its shell without a word, and so has one that was killed.
-    pub(crate) fn is_its_own(&self) -> bool {
+    /// back to its shell without a word, and so has one that was killed. What was seen a moment ago
+    /// holds: a key and its echo come together.
+    pub(crate) fn is_its_own(&mut self) -> bool {
+        let now = Instant::now();
+        if now < self.is_own_until {
+            return true;
+        }
+        let is_its_own = self.runs();
+        if is_its_own {
+            self.is_own_until = now + MOMENT;
+        }
+        is_its_own
+    }
+
+    fn runs(&self) -> bool {
         let Some(stat) = &self.stat else {
             return true;
         };

@@ -5,11 +5,18 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use amps_screen::{Answer, Screen};
 
 /// As many queued bytes are a flood.
 const FLOOD: usize = 128 * 1024;
+
+/// As many bytes at once are drawn when no more follow.
+const MUCH: usize = 4 * 1024;
+
+/// How long it takes until no more follow.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// As many queued bytes are drawn before any more are taken.
 const MOST: usize = 4 * 1024 * 1024;
@@ -21,8 +28,8 @@ pub(crate) struct Display {
     has_worker: bool,
     /// Bytes taken since the beginning.
     taken: u64,
-    /// Whether something may not have been drawn, or its answers not been taken.
-    is_behind: bool,
+    /// When what has been taken is to be drawn, and its answers to be taken.
+    draws_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -49,7 +56,7 @@ impl Display {
             }),
             has_worker: false,
             taken: 0,
-            is_behind: false,
+            draws_at: None,
         }
     }
 
@@ -58,15 +65,17 @@ impl Display {
         self.taken
     }
 
-    /// Returns whether [`Self::catch_up`] has something to do.
-    pub(crate) fn is_behind(&self) -> bool {
-        self.is_behind
+    /// Returns when [`Self::catch_up`] has something to do.
+    pub(crate) fn draws_at(&self) -> Option<Instant> {
+        self.draws_at
     }
 
     /// Takes bytes that the agent wrote.
     pub(crate) fn take(&mut self, bytes: &[u8]) {
         self.taken += u64::try_from(bytes.len()).unwrap_or_default();
-        self.is_behind = true;
+        let now = Instant::now();
+        // More may follow at once, and is passed on first.
+        self.draws_at = Some(if bytes.len() < MUCH { now } else { now + PAUSE });
         let mut queue = self.shared.queue();
         queue.bytes.extend_from_slice(bytes);
         let queued = queue.bytes.len();
@@ -87,16 +96,21 @@ impl Display {
     /// Draws what is queued, unless a flood is being drawn already. Returns what a terminal would
     /// have answered, or `None` if that is not known yet.
     pub(crate) fn catch_up(&mut self) -> Option<Vec<Answer>> {
-        if !self.is_behind {
-            return Some(Vec::new());
+        match self.draws_at {
+            None => return Some(Vec::new()),
+            Some(at) if Instant::now() < at => return None,
+            Some(_) => {}
         }
         let mut screen = match self.shared.screen.try_lock() {
             Ok(screen) => screen,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
+            Err(TryLockError::WouldBlock) => {
+                self.draws_at = Some(Instant::now() + PAUSE);
+                return None;
+            }
         };
         self.shared.draw(&mut screen);
-        self.is_behind = false;
+        self.draws_at = None;
         Some(screen.take_answers())
     }
 

@@ -45,6 +45,9 @@ const PASSED_ON: [i32; 6] = [
 /// Read of the agent's output before it is passed on.
 const CHUNK: usize = 64 * 1024;
 
+/// A read of a terminal that gave as much may be followed by another: its buffer holds 4,095 bytes.
+const FULL: usize = 4_095;
+
 /// How long the last output of an agent that has ended may take to come: others may hold its
 /// terminal open and write for ever.
 const LAST_OUTPUT: Duration = Duration::from_millis(500);
@@ -291,6 +294,9 @@ impl Host {
                 Output::Bytes(length) => {
                     filled += length;
                     self.read_again = None;
+                    if length < FULL {
+                        break;
+                    }
                 }
                 Output::Nothing => break,
                 Output::End => {

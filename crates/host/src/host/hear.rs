@@ -21,6 +21,9 @@ use crate::client::{Client, IdleWait, Read, Shown};
 /// What begins and ends text that is pasted, for an agent that asked for such marks.
 const PASTE: [&[u8]; 2] = [b"\x1b[200~", b"\x1b[201~"];
 
+/// The longest that anybody waits; a client that means longer asks again.
+const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3_600);
+
 impl Host {
     /// Something came from a client.
     pub(super) fn hear(&mut self, number: usize, ready: &Ready) {
@@ -112,9 +115,10 @@ impl Host {
             HoldRequest::Type { base64, pasted } => return Some(self.type_for(&base64, pasted)),
             HoldRequest::WaitIdle { quiet_ms, wait_ms } => {
                 let client = self.clients.get_mut(number)?;
+                let within = |milliseconds| Duration::from_millis(milliseconds).min(LONGEST_WAIT);
                 client.idle_wait = Some(IdleWait {
-                    quiet: Duration::from_millis(quiet_ms),
-                    until: Instant::now() + Duration::from_millis(wait_ms),
+                    quiet: within(quiet_ms),
+                    until: Instant::now() + within(wait_ms),
                 });
                 return None;
             }

@@ -32,9 +32,6 @@ const LAST: Duration = Duration::from_secs(1);
 /// How long an agent has written nothing that is called quiet.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Until a flood has been drawn.
-const DRAWING: Duration = Duration::from_millis(5);
-
 impl Host {
     /// Shows what the agent wrote.
     pub(super) fn show(&mut self, bytes: &[u8]) {
@@ -435,8 +432,7 @@ impl Host {
 
     /// Returns when the next thing is due.
     pub(super) fn due(&self) -> Option<Instant> {
-        let now = Instant::now();
-        let drawing = self.display.is_behind().then(|| now + DRAWING);
+        let drawing = self.display.draws_at();
         let clients = self.clients.iter().flat_map(|client| {
             let idle = client
                 .idle_wait
