@@ -195,26 +195,35 @@ pub fn start_detached(
     variables: &[(OsString, OsString)],
     log: &Path,
 ) -> Result<u32, ExecError> {
-    let failed = |source| ExecError::Start {
+    let mut command = messenger_of(program, messenger, log);
+    command
+        .env_clear()
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .current_dir("/")
+        .stdin(Stdio::null());
+    let output = command
+        .output()
+        .map_err(|error| unstarted(program, error))?;
+    let pid = String::from_utf8_lossy(&output.stdout).trim().parse();
+    pid.map_err(|_| unstarted(program, io::ErrorKind::UnexpectedEof.into()))
+}
+
+fn unstarted(program: &Path, source: io::Error) -> ExecError {
+    ExecError::Start {
         path: program.to_owned(),
         source,
-    };
+    }
+}
+
+fn messenger_of(program: &Path, arguments: &[&str], log: &Path) -> Command {
     let log = files::open_to_append(log).map_or_else(|_| Stdio::null(), Stdio::from);
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the room that starts programs"
     )]
     let mut command = Command::new(program);
+    command.args(arguments).stderr(log);
     command
-        .args(messenger)
-        .env_clear()
-        .envs(variables.iter().map(|(name, value)| (name, value)))
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stderr(log);
-    let output = command.output().map_err(failed)?;
-    let pid = String::from_utf8_lossy(&output.stdout).trim().parse();
-    pid.map_err(|_| failed(io::Error::from(io::ErrorKind::UnexpectedEof)))
 }
 
 /// Starts this program once more as a messenger that starts a program by [`start_and_pass_on`] and
@@ -226,21 +235,9 @@ pub fn start_by_messenger(
     input: &[u8],
     log: &Path,
 ) -> Result<ChildStdout, ExecError> {
-    let failed = |source| ExecError::Start {
-        path: program.to_owned(),
-        source,
-    };
-    let log = files::open_to_append(log).map_or_else(|_| Stdio::null(), Stdio::from);
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the room that starts programs"
-    )]
-    let mut command = Command::new(program);
-    command
-        .args(messenger)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(log);
+    let failed = |source| unstarted(program, source);
+    let mut command = messenger_of(program, messenger, log);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(failed)?;
     let told = child.stdin.take().map(|mut stdin| stdin.write_all(input));
     let said = child.stdout.take();
@@ -269,12 +266,9 @@ fn start_apart(
     arguments: &[&str],
     streams: fn() -> Stdio,
 ) -> Result<u32, ExecError> {
-    let failed = |source| ExecError::Start {
-        path: program.to_owned(),
-        source,
-    };
-    // Away from the terminal of whoever asked. A messenger leads no group, so that this is granted.
-    rustix::process::setsid().map_err(|errno| failed(errno.into()))?;
+    // Away from the terminal of whoever asked. Refused only to the leader of a process group, which
+    // a messenger is not.
+    rustix::process::setsid().ok();
     // A shell may hand down descriptors of its own, such as a lock: they are for the agent. What
     // the new process kept of them would stay open long after everybody else has let go.
     close_fds::set_fds_cloexec(3, &[]);
@@ -284,7 +278,8 @@ fn start_apart(
     )]
     let mut command = Command::new(program);
     command.args(arguments).stdin(streams()).stdout(streams());
-    command.spawn().map(|child| child.id()).map_err(failed)
+    let child = command.spawn().map_err(|error| unstarted(program, error))?;
+    Ok(child.id())
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use signal_hook::consts::signal as number;
 use crate::chord::Chord;
 use crate::connection::{Connection, ConnectionError};
 use crate::notes::{self, TerminalNote};
-use crate::signals::Signals;
+use crate::signals::{PASSED_ON, Signals};
 use crate::terminal;
 
 /// Signals that end a client.
@@ -31,16 +31,6 @@ const ENDING: [i32; 4] = [
     number::SIGINT,
     number::SIGQUIT,
     number::SIGTERM,
-];
-
-/// Signals that belong to the agent where a person typed one command for both.
-const PASSED_ON: [i32; 6] = [
-    number::SIGHUP,
-    number::SIGINT,
-    number::SIGQUIT,
-    number::SIGTERM,
-    number::SIGUSR1,
-    number::SIGUSR2,
 ];
 
 /// How to attach.

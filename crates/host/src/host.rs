@@ -30,17 +30,7 @@ use crate::display::Display;
 use crate::outbox::Outbox;
 use crate::pty::{Agent, Output};
 use crate::screen_size;
-use crate::signals::Signals;
-
-/// What is passed on to the agent when it reaches the host.
-const PASSED_ON: [i32; 6] = [
-    number::SIGHUP,
-    number::SIGINT,
-    number::SIGQUIT,
-    number::SIGTERM,
-    number::SIGUSR1,
-    number::SIGUSR2,
-];
+use crate::signals::{PASSED_ON, Signals};
 
 /// Read of the agent's output before it is passed on.
 const CHUNK: usize = 64 * 1024;

@@ -4,8 +4,19 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
+use signal_hook::consts::signal as number;
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
+
+/// Signals that are for the agent where they reach the process that stands for it.
+pub(crate) const PASSED_ON: [i32; 6] = [
+    number::SIGHUP,
+    number::SIGINT,
+    number::SIGQUIT,
+    number::SIGTERM,
+    number::SIGUSR1,
+    number::SIGUSR2,
+];
 
 /// The signals that are listened to.
 #[derive(Debug)]

@@ -36,11 +36,7 @@ impl Host {
     /// Shows what the agent wrote.
     pub(super) fn show(&mut self, bytes: &[u8]) {
         for number in 0..self.clients.len() {
-            let Some(shown) = self
-                .clients
-                .get_mut(number)
-                .and_then(|client| client.shown.as_mut())
-            else {
+            let Some(shown) = shown_of(&mut self.clients, number) else {
                 continue;
             };
             if shown.parting.is_some() || !shown.streams(self.size) {
@@ -104,11 +100,7 @@ impl Host {
 
     fn read_typed(&mut self, number: usize) {
         let mut typed = [0; 4096];
-        let Some(shown) = self
-            .clients
-            .get_mut(number)
-            .and_then(|client| client.shown.as_mut())
-        else {
+        let Some(shown) = shown_of(&mut self.clients, number) else {
             return;
         };
         let length = match rustix::io::read(&shown.terminal, &mut typed) {
@@ -140,11 +132,7 @@ impl Host {
     /// Leaves the terminal of a client alone: its shell has it.
     fn set_aside(&mut self, number: usize) {
         self.note_seen(number);
-        if let Some(shown) = self
-            .clients
-            .get_mut(number)
-            .and_then(|client| client.shown.as_mut())
-        {
+        if let Some(shown) = shown_of(&mut self.clients, number) {
             shown.state = State::Paused;
             shown.outbox.clear();
         }
@@ -158,11 +146,7 @@ impl Host {
 
     /// The client goes on, and its terminal shows the agent again.
     pub(super) fn resume(&mut self, number: usize) {
-        if let Some(shown) = self
-            .clients
-            .get_mut(number)
-            .and_then(|client| client.shown.as_mut())
-        {
+        if let Some(shown) = shown_of(&mut self.clients, number) {
             shown.state = State::Stale;
         }
     }
@@ -217,11 +201,7 @@ impl Host {
 
     /// Writes what brings the modes of a client's terminal back.
     fn tidy_up(&mut self, number: usize) {
-        let Some(shown) = self
-            .clients
-            .get_mut(number)
-            .and_then(|client| client.shown.as_mut())
-        else {
+        let Some(shown) = shown_of(&mut self.clients, number) else {
             return;
         };
         if shown.state == State::Paused || shown.parting.is_some() {
@@ -254,10 +234,7 @@ impl Host {
     /// Brings the terminal of a client back that died without a word.
     pub(super) fn bury(&mut self, number: usize) {
         self.note_seen(number);
-        if let Some(shown) = self
-            .clients
-            .get_mut(number)
-            .and_then(|client| client.shown.as_mut())
+        if let Some(shown) = shown_of(&mut self.clients, number)
             && !shown.outbox.is_empty()
         {
             // Nobody knows what it has taken by now.
@@ -351,11 +328,7 @@ impl Host {
         }
         if shown.stuck_until().is_some_and(|until| now >= until) {
             self.note_seen(number);
-            if let Some(shown) = self
-                .clients
-                .get_mut(number)
-                .and_then(|client| client.shown.as_mut())
-            {
+            if let Some(shown) = shown_of(&mut self.clients, number) {
                 shown.outbox.clear();
                 shown.state = State::Stuck;
             }
@@ -368,11 +341,7 @@ impl Host {
 
     /// Draws all that the agent shows.
     fn draw(&mut self, number: usize, now: Instant) {
-        let Some(shown) = self
-            .clients
-            .get_mut(number)
-            .and_then(|client| client.shown.as_mut())
-        else {
+        let Some(shown) = shown_of(&mut self.clients, number) else {
             return;
         };
         let mut screen = self.display.screen();
@@ -448,6 +417,11 @@ impl Host {
             .chain(clients)
             .min()
     }
+}
+
+/// Returns the terminal of a client.
+fn shown_of(clients: &mut [Client], number: usize) -> Option<&mut Shown> {
+    clients.get_mut(number)?.shown.as_mut()
 }
 
 impl Shown {
