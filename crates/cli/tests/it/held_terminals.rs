@@ -115,6 +115,35 @@ fn after_client_and_host_were_killed_the_next_command_brings_the_terminal_back()
 }
 
 #[test]
+fn a_shell_can_bring_its_terminal_back_before_each_prompt() {
+    let home = home();
+    let folder = home.folder("work");
+    std::os::unix::fs::symlink(AMPS, home.bin_dir().join("amps")).unwrap();
+    let id = modes_agent(&home, &folder);
+    let mut shell = home.shell(&folder);
+    shell.line("eval \"$(amps terminal hook bash)\"");
+    assert_eq!(
+        shell.line("false; echo $?").trim(),
+        "1",
+        "the status is the person's"
+    );
+    shell.start_line(&format!("amps attach {id}"));
+    shell.terminal().wait_for_text("shown");
+    let client = shell.wait_job();
+    let host = host_of(&home, &id);
+    process::send(host, Signal::STOP);
+    process::wait_stopped(host, PATIENCE);
+    process::send(client, Signal::KILL);
+    shell
+        .terminal()
+        .wait_for_screen("the primary screen", PATIENCE, |screen| {
+            !screen.alternate_screen() && !screen.bracketed_paste()
+        });
+    process::send(host, Signal::KILL);
+    settled(&home, &id);
+}
+
+#[test]
 fn a_client_that_is_stopped_leaves_the_terminal_to_its_shell() {
     let home = home();
     let folder = home.folder("work");
