@@ -24,6 +24,14 @@ use crate::error::Failure;
 
 fn main() -> ExitCode {
     let arguments = by_name(env::arguments());
+    if let [_, words @ ..] = arguments.as_slice()
+        && words == launch::hold::HOST
+    {
+        // A host lives as long as its agent. What reading the command line leaves in its memory
+        // would stay for as long.
+        let context = Context::new(env::Environment::read());
+        return launch::hold::be_host(&context).unwrap_or_else(Failure::report);
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return output::usage(&error),

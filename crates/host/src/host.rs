@@ -32,8 +32,9 @@ use crate::pty::{Agent, Output};
 use crate::screen_size;
 use crate::signals::{PASSED_ON, Signals};
 
-/// Read of the agent's output before it is passed on.
-const CHUNK: usize = 64 * 1024;
+/// Read of the agent's output before it is passed on. So large a piece of memory is the kernel's
+/// until it is written to, and a quiet agent writes to little of it.
+const CHUNK: usize = 256 * 1024;
 
 /// A read of a terminal that gave as much may be followed by another: its buffer holds 4,095 bytes.
 const FULL: usize = 4_095;

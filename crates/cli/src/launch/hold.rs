@@ -40,6 +40,9 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::{Outcome, commands, connect, env, held, output};
 
+/// The words by which this program is a host.
+pub(crate) const HOST: [&str; 2] = ["host", "run"];
+
 /// What kind of terminal an agent is told that it has if its host was started on none.
 const TERM: &str = "xterm-256color";
 
@@ -185,18 +188,21 @@ fn order(
 pub(crate) fn host(context: &Context, command: &HostCommand) -> Outcome {
     match command {
         HostCommand::Start => {
-            start_and_pass_on(&env::own_program(), &["host", "run"])
+            start_and_pass_on(&env::own_program(), &HOST)
                 .map_err(|error| Failure::of(ErrorCode::Internal, &error))?;
             Ok(ExitCode::SUCCESS)
         }
-        HostCommand::Run => {
-            let mut order = Vec::new();
-            io::stdin().read_to_end(&mut order)?;
-            let order = serde_json::from_slice(&order)
-                .map_err(|error| Failure::of(ErrorCode::BadArgument, &error))?;
-            hold(context, order)
-        }
+        HostCommand::Run => be_host(context),
     }
+}
+
+/// Is the host of a session.
+pub(crate) fn be_host(context: &Context) -> Outcome {
+    let mut order = Vec::new();
+    io::stdin().read_to_end(&mut order)?;
+    let order = serde_json::from_slice(&order)
+        .map_err(|error| Failure::of(ErrorCode::BadArgument, &error))?;
+    hold(context, order)
 }
 
 /// Holds a session until its agent has ended.
