@@ -22,7 +22,7 @@ use amps_screen::Size;
 pub use self::attach::{Attach, AttachError, Attached, attach, has_terminal};
 pub use self::chord::{Chord, InvalidChord};
 pub use self::connection::{Connection, ConnectionError};
-pub use self::host::{AgentEnd, Hold, Host, HostError};
+pub use self::host::{AgentEnd, Hold, Host, HostError, Listener};
 pub use amps_screen::reset;
 
 fn screen_size(size: TerminalSize) -> Size {

@@ -17,6 +17,7 @@ mod daemon;
 mod disk;
 mod endings;
 mod held;
+mod held_disk;
 mod held_programs;
 mod held_recorded;
 mod held_terminals;
