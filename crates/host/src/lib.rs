@@ -5,6 +5,7 @@
 //! that nothing stands between but one process, and a client that is killed takes nothing with it.
 
 mod attach;
+mod bridge;
 mod chord;
 mod client;
 mod connection;
