@@ -16,6 +16,7 @@ use amps_core::id::SessionId;
 use amps_core::recording::Recording;
 use amps_engine::exec::{ExecError, Foreground};
 use amps_engine::files::{FileError, OwnFile};
+use amps_engine::process::ignored_signals;
 use amps_engine::recording::Recorder;
 use amps_engine::socket;
 use amps_proto::hold::{HoldAnswer, Role, TerminalSize};
@@ -41,6 +42,10 @@ const PASSED_ON: [i32; 6] = [
     number::SIGUSR1,
     number::SIGUSR2,
 ];
+
+/// What a shell has a command in the background ignore: the agent has a terminal of its own, where
+/// they are typed.
+const TYPED: [i32; 2] = [number::SIGINT, number::SIGQUIT];
 
 /// Read of the agent's output before it is passed on.
 const CHUNK: usize = 64 * 1024;
@@ -167,7 +172,11 @@ impl Host {
         command: &Foreground,
         recorder: Option<Recorder>,
     ) -> Result<Self, HostError> {
-        let signals = Signals::listen(&[&PASSED_ON[..], &[number::SIGCHLD]].concat())?;
+        let ignored = ignored_signals();
+        // What was ignored from the start, as under `nohup`, is for the agent to inherit.
+        let passed_on = |signal: &i32| TYPED.contains(signal) || !ignored.contains(signal);
+        let heard: Vec<i32> = PASSED_ON.into_iter().filter(passed_on).collect();
+        let signals = Signals::listen(&[&heard[..], &[number::SIGCHLD]].concat())?;
         let screen = Screen::new(screen_size(hold.size), hold.scrollback);
         let shown = screen.size();
         let size = TerminalSize {
