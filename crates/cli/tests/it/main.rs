@@ -21,6 +21,7 @@ mod held_disk;
 mod held_other_user;
 mod held_programs;
 mod held_recorded;
+mod held_splits;
 mod held_terminals;
 mod launch;
 mod programs;
