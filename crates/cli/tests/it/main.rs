@@ -22,6 +22,7 @@ mod held_flood;
 mod held_other_user;
 mod held_programs;
 mod held_recorded;
+mod held_scope;
 mod held_splits;
 mod held_terminals;
 mod launch;
