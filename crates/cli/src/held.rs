@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use amps_core::error::ErrorCode;
+use amps_core::exit::Exit;
 use amps_core::id::SessionId;
 use amps_core::session::{Binding, Status};
 use amps_engine::process::SESSION_VARIABLE;
@@ -42,10 +43,7 @@ pub(crate) fn of(context: &Context, view: &SessionView) -> Result<Held, Failure>
     let session = &view.session;
     let id = session.session_id.short();
     if session.status.is_final() {
-        let message = format!("session {id} has ended: it is {}", session.status);
-        return Err(Fault::new(ErrorCode::NotAllowed, message)
-            .hint(format!("`amps show {id}` tells what it did"))
-            .into());
+        return Err(has_ended(view));
     }
     if session.binding != Binding::Host {
         let message = format!("session {id} is not held: its agent has a terminal of its own");
@@ -53,7 +51,33 @@ pub(crate) fn of(context: &Context, view: &SessionView) -> Result<Held, Failure>
             .hint("`amps --detach AGENT` starts a session that is held")
             .into());
     }
-    connect_to(context, session.session_id)
+    connect_to(context, session.session_id).map_err(|failure| {
+        // It may have ended in this very moment.
+        match show::fetch_now(context, &session.session_id.to_string()) {
+            Ok(view) if view.session.status.is_final() => has_ended(&view),
+            _ => failure,
+        }
+    })
+}
+
+fn has_ended(view: &SessionView) -> Failure {
+    let session = &view.session;
+    let id = session.session_id.short();
+    let message = format!("session {id} has ended: it is {}", session.status);
+    Fault::new(ErrorCode::NotAllowed, message)
+        .hint(format!("`amps show {id}` tells what it did"))
+        .into()
+}
+
+/// Returns how the agent of a session ended whose host has gone, if that host told it. A host tells
+/// the record before it goes.
+pub(crate) fn exit_of(context: &Context, session_id: SessionId) -> Option<Exit> {
+    let view = show::fetch_now(context, &session_id.to_string()).ok()?;
+    let run = view.runs.last()?;
+    match (run.exit_code, run.exit_signal) {
+        (Some(code), _) => Some(Exit::Code(code)),
+        (None, signal) => signal.map(Exit::Signal),
+    }
 }
 
 /// Finds the newest session whose host listens.

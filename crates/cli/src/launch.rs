@@ -75,7 +75,11 @@ pub(crate) fn launch(context: &Context, options: &LaunchOptions, command: &[OsSt
     let program = find_program(name, &context.environment.path(), &env::own_program())
         .map_err(|error| not_started(&error))?;
     match hold::way(context, options.hold) {
-        Some(way) => return hold::start(context, options, (&program, command), way),
+        Some(way) => {
+            if let Some(code) = hold::start(context, options, (&program, command), way)? {
+                return Ok(code);
+            }
+        }
         None if options.hold.record => {
             output::say("amps: not recorded: standard input and output are no terminal");
         }
@@ -205,7 +209,9 @@ fn refusal(error: &ExecError) -> Fault {
             ErrorCode::AgentNotExecutable,
             "check the file, its permissions and the length of its arguments",
         ),
-        ExecError::Start { .. } => return Fault::of(ErrorCode::Internal, error),
+        ExecError::Start { .. } | ExecError::Terminal(_) => {
+            return Fault::of(ErrorCode::Internal, error);
+        }
     };
     Fault::of(code, error).hint(hint)
 }

@@ -341,6 +341,9 @@ pub(crate) async fn end_vacated(
             return;
         }
     }
+    if binding == Binding::Host {
+        recovery::remove_dead_socket(daemon.home.host_socket(id)).await;
+    }
 }
 
 fn detail(proof: EvidenceKind, binding: Binding, exit: Option<Exit>) -> String {

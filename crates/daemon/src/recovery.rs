@@ -1,5 +1,6 @@
 //! After a start: what earlier daemons and launchers left to be done.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use amps_core::error::ErrorCode;
@@ -8,9 +9,11 @@ use amps_core::process::{Verdict, judge};
 use amps_engine::files;
 use amps_engine::ops::regrant_lease::regrant_lease;
 use amps_engine::process;
+use amps_engine::socket;
 use amps_engine::spool;
 use amps_proto::fault::Fault;
 use amps_proto::request::Request;
+use tokio::task::spawn_blocking;
 
 use crate::checkpoints;
 use crate::daemon::Daemon;
@@ -36,6 +39,7 @@ pub(crate) async fn recover(daemon: &Arc<Daemon>) -> Result<(), Fault> {
         daemon.checkpoints.hold(daemon, &session, &run);
     }
     remove_free_locks(daemon);
+    remove_dead_sockets(daemon).await;
     for (session, _) in daemon.store(|ledger| ledger.owing_runs()).await? {
         daemon.captures.see_to(daemon, session.session_id);
     }
@@ -57,6 +61,30 @@ fn remove_free_locks(daemon: &Daemon) {
         if !is_open {
             files::remove_free_lock(&path);
         }
+    }
+}
+
+/// Removes the sockets of hosts that were killed.
+async fn remove_dead_sockets(daemon: &Daemon) {
+    let Ok(entries) = std::fs::read_dir(daemon.home.hosts()) else {
+        return;
+    };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "sock")
+        {
+            remove_dead_socket(path).await;
+        }
+    }
+}
+
+/// Removes a socket if its host was killed. One that stays is asked in vain, nothing worse.
+pub(crate) async fn remove_dead_socket(path: PathBuf) {
+    // A host that is stopped lets whoever connects wait.
+    let removed = spawn_blocking(move || socket::remove_dead(&path)).await;
+    if let Ok(Err(error)) = removed {
+        tracing::warn!(%error, "the socket of a dead host stays");
     }
 }
 

@@ -43,6 +43,9 @@ pub enum ExecError {
         #[source]
         source: io::Error,
     },
+    /// There is no terminal to start it on.
+    #[error("no new terminal can be had")]
+    Terminal(#[source] io::Error),
 }
 
 /// Finds the program that a shell would run for `name`, passing over every link to this program:
@@ -128,10 +131,16 @@ impl Foreground {
         &self,
         prepare: impl Fn(BorrowedFd<'_>) -> io::Result<()>,
     ) -> Result<(Child, OwnedFd), ExecError> {
-        let mut master = None;
-        let child = self.start_by(|command| {
+        let open = || -> io::Result<_> {
             let (ours, theirs) = pty_process::blocking::open().map_err(io_error)?;
             prepare(ours.as_fd())?;
+            Ok((ours, theirs))
+        };
+        let mut opened = Some(open().map_err(ExecError::Terminal)?);
+        let mut master = None;
+        let child = self.start_by(|command| {
+            // The second try of a script needs another one.
+            let (ours, theirs) = opened.take().map_or_else(&open, Ok)?;
             let child = pty_process::blocking::Command::from(command)
                 .spawn(theirs)
                 .map_err(io_error)?;
@@ -241,8 +250,12 @@ pub fn start_by_messenger(
     let mut child = command.spawn().map_err(failed)?;
     let told = child.stdin.take().map(|mut stdin| stdin.write_all(input));
     let said = child.stdout.take();
-    child.wait().map_err(failed)?;
+    let status = child.wait().map_err(failed)?;
     match (told, said) {
+        _ if !status.success() => {
+            let ended = format!("its messenger ended with {status}");
+            Err(failed(io::Error::other(ended)))
+        }
         (Some(Ok(())), Some(said)) => Ok(said),
         (Some(Err(source)), _) => Err(failed(source)),
         _ => Err(failed(io::Error::from(io::ErrorKind::BrokenPipe))),

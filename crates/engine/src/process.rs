@@ -108,6 +108,17 @@ pub fn exit_shown(process: &ProcessIdentity) -> Option<Exit> {
     })
 }
 
+/// Returns the signals that this process ignores, as under `nohup`: `SigIgn` of proc(5).
+pub fn ignored_signals() -> Vec<i32> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let mask = mask.unwrap_or_default();
+    (1..=64)
+        .filter(|signal| mask & (1 << (signal - 1)) != 0)
+        .collect()
+}
+
 /// Finds the living processes of this user whose environment names the session, given the
 /// launcher that they descend from. A process that cannot be read belongs to another user and is
 /// none of ours.

@@ -31,17 +31,34 @@ pub fn connect(path: &Path) -> io::Result<UnixStream> {
 }
 
 /// Binds a new socket at `path`, for this user only. A socket left by a dead server is replaced:
-/// the caller knows that nobody listens there.
+/// the caller knows that nobody listens there. It is there only once somebody listens.
 pub fn bind(path: &Path) -> io::Result<UnixListener> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let (_folder, short) = shortened(path)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let unfinished = path.with_file_name(name);
+    remove_if_there(&unfinished)?;
+    let (_folder, short) = shortened(&unfinished)?;
     let before = rustix::process::umask(Mode::from_raw_mode(0o077));
     let listener = UnixListener::bind(short);
     rustix::process::umask(before);
-    listener
+    let listener = listener?;
+    std::fs::rename(&unfinished, path)?;
+    Ok(listener)
+}
+
+/// Removes a socket whose server has died. One on which somebody listens stays.
+pub fn remove_dead(path: &Path) -> io::Result<()> {
+    match connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => remove_if_there(path),
+        _ => Ok(()),
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn shortened(path: &Path) -> io::Result<(File, PathBuf)> {

@@ -3,11 +3,9 @@
 //! It hands the terminal over to the host and waits: for the end, for a change of its size, and
 //! for signals. Whatever happens, the terminal is as before when it returns.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::thread;
 
 use amps_core::exit::Exit;
 use amps_core::process::ProcessIdentity;
@@ -19,6 +17,7 @@ use rustix::io::Errno;
 use rustix::termios::isatty;
 use signal_hook::consts::signal as number;
 
+use crate::bridge::Bridge;
 use crate::chord::Chord;
 use crate::connection::{Connection, ConnectionError};
 use crate::notes::{self, TerminalNote};
@@ -107,8 +106,12 @@ pub fn attach(connection: Connection, attach: &Attach) -> Result<Attached, Attac
         line,
         modes,
         is_leaving: None,
+        bridge: None,
     };
     let outcome = session.run();
+    if let Some(bridge) = &session.bridge {
+        bridge.finish();
+    }
     // The host has done this already, unless it died.
     if !matches!(
         outcome,
@@ -132,13 +135,14 @@ struct Session<'a> {
     modes: TerminalModes,
     /// The signal that ends this client, once it has arrived.
     is_leaving: Option<i32>,
+    /// What copies where the terminal cannot be handed over.
+    bridge: Option<Bridge>,
 }
 
 impl Session<'_> {
     fn run(&mut self) -> Result<Attached, AttachError> {
         terminal::make_raw(self.line).map_err(AttachError::Terminal)?;
-        let shared = own_description(self.line).or_else(|_| bridge(self.line));
-        let shared = shared.map_err(AttachError::Terminal)?;
+        let shared = self.shared().map_err(AttachError::Terminal)?;
         let request = HoldRequest::Attach {
             role: self.attach.role,
             takes_over: self.attach.takes_over,
@@ -158,6 +162,15 @@ impl Session<'_> {
             self.hear_signals();
             self.sleep().map_err(AttachError::Terminal)?;
         }
+    }
+
+    /// Returns what the host reads and writes for this terminal.
+    fn shared(&mut self) -> io::Result<OwnedFd> {
+        own_description(self.line).or_else(|_| {
+            let (bridge, shared) = Bridge::to(self.line)?;
+            self.bridge = Some(bridge);
+            Ok(shared)
+        })
     }
 
     /// Waits for news.
@@ -248,17 +261,4 @@ fn own_description(line: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", line.as_raw_fd());
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
-}
-
-/// Makes a stand-in for a terminal that cannot be opened once more, as it belongs to another user:
-/// two threads copy between the two for as long as this process lives.
-fn bridge(line: BorrowedFd<'static>) -> io::Result<OwnedFd> {
-    let (near, far) = std::os::unix::net::UnixStream::pair()?;
-    let mut typed = near.try_clone()?;
-    let mut input = File::from(line.try_clone_to_owned()?);
-    thread::spawn(move || io::copy(&mut input, &mut typed).unwrap_or_default());
-    let mut shown = near;
-    let mut output = File::from(line.try_clone_to_owned()?);
-    thread::spawn(move || io::copy(&mut shown, &mut output).unwrap_or_default());
-    Ok(far.into())
 }

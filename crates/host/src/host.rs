@@ -8,7 +8,7 @@ mod wait;
 
 use std::io;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use amps_core::exit::Exit;
@@ -16,6 +16,7 @@ use amps_core::id::SessionId;
 use amps_core::recording::Recording;
 use amps_engine::exec::{ExecError, Foreground};
 use amps_engine::files::{FileError, OwnFile};
+use amps_engine::process::ignored_signals;
 use amps_engine::recording::Recorder;
 use amps_engine::socket;
 use amps_proto::hold::{HoldAnswer, Role, TerminalSize};
@@ -35,6 +36,10 @@ use crate::signals::{PASSED_ON, Signals};
 /// Read of the agent's output before it is passed on. So large a piece of memory is the kernel's
 /// until it is written to, and a quiet agent writes to little of it.
 const CHUNK: usize = 256 * 1024;
+
+/// What a shell has a command in the background ignore: the agent has a terminal of its own, where
+/// they are typed.
+const TYPED: [i32; 2] = [number::SIGINT, number::SIGQUIT];
 
 /// A read of a terminal that gave as much may be followed by another: its buffer holds 4,095 bytes.
 const FULL: usize = 4_095;
@@ -58,7 +63,7 @@ pub struct Hold {
     /// The session.
     pub session_id: SessionId,
     /// Where clients connect.
-    pub socket: PathBuf,
+    pub listener: Listener,
     /// Where clients note how to bring their terminals back.
     pub terminals: PathBuf,
     /// The size of the agent's terminal at first.
@@ -104,13 +109,35 @@ pub struct AgentEnd {
     pub was_hung_up: bool,
 }
 
+/// Where the clients of a host connect. It is gone with its host.
+#[derive(Debug)]
+pub struct Listener {
+    socket: UnixListener,
+    _file: OwnFile,
+}
+
+impl Listener {
+    /// Listens at a path, on which nobody else does.
+    pub fn at(path: &Path) -> Result<Self, HostError> {
+        let failed = |source| HostError::Socket {
+            path: path.to_owned(),
+            source,
+        };
+        let socket = socket::bind(path).map_err(failed)?;
+        let file = OwnFile::at(path)?;
+        socket.set_nonblocking(true).map_err(failed)?;
+        Ok(Self {
+            socket,
+            _file: file,
+        })
+    }
+}
+
 /// The process that holds a session.
 #[derive(Debug)]
 pub struct Host {
     hold: Hold,
     agent: Agent,
-    listener: UnixListener,
-    _socket_file: OwnFile,
     signals: Signals,
     clients: Vec<Client>,
     display: Display,
@@ -133,20 +160,17 @@ pub struct Host {
 }
 
 impl Host {
-    /// Listens for clients and starts the agent, whose terminal is recorded if there is a recorder.
+    /// Starts the agent, whose terminal is recorded if there is a recorder.
     pub fn start(
         hold: Hold,
         command: &Foreground,
         recorder: Option<Recorder>,
     ) -> Result<Self, HostError> {
-        let signals = Signals::listen(&[&PASSED_ON[..], &[number::SIGCHLD]].concat())?;
-        let failed = |source| HostError::Socket {
-            path: hold.socket.clone(),
-            source,
-        };
-        let listener = socket::bind(&hold.socket).map_err(failed)?;
-        listener.set_nonblocking(true)?;
-        let socket_file = OwnFile::at(&hold.socket)?;
+        let ignored = ignored_signals();
+        // What was ignored from the start, as under `nohup`, is for the agent to inherit.
+        let passed_on = |signal: &i32| TYPED.contains(signal) || !ignored.contains(signal);
+        let heard: Vec<i32> = PASSED_ON.into_iter().filter(passed_on).collect();
+        let signals = Signals::listen(&[&heard[..], &[number::SIGCHLD]].concat())?;
         let screen = Screen::new(screen_size(hold.size), hold.scrollback);
         let shown = screen.size();
         let size = TerminalSize {
@@ -156,8 +180,6 @@ impl Host {
         let agent = Agent::start(command, size)?;
         Ok(Self {
             agent,
-            listener,
-            _socket_file: socket_file,
             signals,
             clients: Vec::new(),
             display: Display::new(screen),
@@ -208,7 +230,10 @@ impl Host {
     /// Tells every client that the agent has ended, once its terminal has taken what was shown
     /// last, and leaves. Returns how much has been recorded, once that is on the disk.
     pub fn leave(mut self, end: AgentEnd) -> io::Result<Option<Recording>> {
-        let until = Instant::now() + LEAVING;
+        let mut until = Instant::now() + LEAVING;
+        if self.opening.is_some() {
+            until = until.max(self.awaited_until);
+        }
         let exit = end.exit;
         let end = HoldAnswer::Ended { exit };
         while Instant::now() < until {
@@ -267,7 +292,7 @@ impl Host {
     }
 
     fn accept(&mut self) {
-        while let Ok((stream, _)) = self.listener.accept() {
+        while let Ok((stream, _)) = self.hold.listener.socket.accept() {
             let same_user = rustix::net::sockopt::socket_peercred(&stream)
                 .is_ok_and(|peer| peer.uid == rustix::process::geteuid());
             if let Some(client) = same_user.then(|| Client::new(stream).ok()).flatten() {

@@ -5,6 +5,7 @@
 //! that nothing stands between but one process, and a client that is killed takes nothing with it.
 
 mod attach;
+mod bridge;
 mod chord;
 mod client;
 mod connection;
@@ -22,7 +23,7 @@ use amps_screen::Size;
 pub use self::attach::{Attach, AttachError, Attached, attach, has_terminal};
 pub use self::chord::{Chord, InvalidChord};
 pub use self::connection::{Connection, ConnectionError};
-pub use self::host::{AgentEnd, Hold, Host, HostError};
+pub use self::host::{AgentEnd, Hold, Host, HostError, Listener};
 pub use amps_screen::reset;
 
 fn screen_size(size: TerminalSize) -> Size {

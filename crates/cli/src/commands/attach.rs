@@ -49,7 +49,14 @@ pub(crate) fn show(
     };
     let session_id = held.session_id;
     let id = session_id.short();
-    match attach(held.connection, &request) {
+    let mut attached = attach(held.connection, &request);
+    if let Ok(Attached::Lost) | Err(AttachError::Connection(_)) = attached
+        && let Some(exit) = held::exit_of(context, session_id)
+    {
+        // The host left before it heard of this client.
+        attached = Ok(Attached::Ended(exit));
+    }
+    match attached {
         Ok(Attached::Ended(exit)) => {
             if !stands_for_agent {
                 output::say(&format!("[session {id} ended: {exit}]"));

@@ -18,13 +18,15 @@ use amps_core::id::SessionId;
 use amps_core::path::RawPath;
 use amps_core::recording::{RecordLimits, Recording};
 use amps_core::session::{Binding, Ending};
-use amps_engine::exec::{Foreground, Standing, enter_scope, start_and_pass_on, start_by_messenger};
+use amps_engine::exec::{
+    ExecError, Foreground, Standing, enter_scope, start_and_pass_on, start_by_messenger,
+};
 use amps_engine::files::{self, FileError};
 use amps_engine::home::Home;
 use amps_engine::process::{self, SESSION_VARIABLE};
 use amps_engine::recording::{Header, Recorder};
 use amps_engine::testing::point;
-use amps_host::{AgentEnd, Hold, Host, HostError, has_terminal, terminal};
+use amps_host::{AgentEnd, Hold, Host, HostError, Listener, has_terminal, terminal};
 use amps_proto::codec;
 use amps_proto::exit_code;
 use amps_proto::fault::Fault;
@@ -107,31 +109,89 @@ enum Report {
         /// The exit code of the launch.
         code: u8,
     },
+    /// The host lacks what it needs, and has not tried to start it.
+    NoHost {
+        /// What it lacks.
+        fault: Fault,
+    },
 }
 
-/// Starts a session that is held, and shows it here or leaves it.
+/// Why a session is not held.
+enum NotHeld {
+    /// No host can be had, and the agent has not been started.
+    NoHost(Box<Fault>),
+    /// All else; it has been said.
+    Failed(u8),
+}
+
+impl NotHeld {
+    fn no_host(code: ErrorCode, error: &dyn std::error::Error) -> Self {
+        Self::NoHost(Box::new(Fault::of(code, error)))
+    }
+}
+
+impl From<Failure> for NotHeld {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Fault(fault) => Self::NoHost(fault),
+            Failure::Launch(code) => Self::Failed(code),
+            Failure::BrokenPipe => Self::Failed(exit_code::LAUNCH_FAILED),
+        }
+    }
+}
+
+/// Starts a session that is held, and shows it here or leaves it. Returns `None` if no host can be
+/// had for an agent that is to be shown: then it is for this terminal itself, which has been said.
 pub(super) fn start(
     context: &Context,
     options: &LaunchOptions,
     (program, command): (&Path, &[OsString]),
     way: Way,
-) -> Outcome {
+) -> Result<Option<ExitCode>, Failure> {
     if way.is_shown {
-        // What a client left that was killed must not pass for how the terminal was.
-        commands::terminal::restore(context)?;
+        // What a client left that was killed must not pass for how the terminal was. Where that
+        // cannot be found out, the agent runs all the same.
+        commands::terminal::restore(context).ok();
     }
-    let (session_id, warning) = order(context, options, (program, command), way)?;
+    let (session_id, warning) = match order(context, options, (program, command), way) {
+        Ok(started) => started,
+        Err(NotHeld::Failed(code)) => return Err(Failure::Launch(code)),
+        Err(NotHeld::NoHost(fault)) if way.is_shown => {
+            let what = if way.outlives { "held" } else { "recorded" };
+            let Fault {
+                message, causes, ..
+            } = *fault;
+            let why = [vec![message], causes].concat().join(": ");
+            output::say(&format!("amps: not {what}: {why}"));
+            return Ok(None);
+        }
+        Err(NotHeld::NoHost(fault)) => {
+            output::complain(&fault);
+            return Err(Failure::Launch(exit_code::LAUNCH_FAILED));
+        }
+    };
     if let Some(warning) = warning {
         output::say(&format!("amps: {warning}"));
     }
     if way.is_shown {
-        let held = held::connect_to(context, session_id)?;
-        return commands::attach::show(context, held, (Role::Typist, false), true);
+        return show(context, session_id).map(Some);
     }
     output::print(&format!("{session_id}\n"))?;
     let id = session_id.short();
     output::say(&format!("held; `amps attach {id}` shows it"));
-    Ok(ExitCode::SUCCESS)
+    Ok(Some(ExitCode::SUCCESS))
+}
+
+/// Shows an agent on the terminal it was started for.
+fn show(context: &Context, session_id: SessionId) -> Outcome {
+    match held::connect_to(context, session_id) {
+        Ok(held) => commands::attach::show(context, held, (Role::Typist, false), true),
+        // It was shorter than this process took to come.
+        Err(failure) => match held::exit_of(context, session_id) {
+            Some(exit) => Ok(super::give_back(exit, false)),
+            None => Err(failure),
+        },
+    }
 }
 
 /// Has a host started for a command, and returns its session.
@@ -140,7 +200,11 @@ fn order(
     options: &LaunchOptions,
     (program, command): (&Path, &[OsString]),
     way: Way,
-) -> Result<(SessionId, Option<String>), Failure> {
+) -> Result<(SessionId, Option<String>), NotHeld> {
+    if way.is_shown {
+        // Keys that are none must not be found out once the agent runs.
+        context.chord()?;
+    }
     let raw = |word: &OsStr| RawPath::new(word.as_bytes());
     let order = Order {
         name: options.name.clone(),
@@ -154,7 +218,7 @@ fn order(
     };
     let home = context.home()?;
     home.create()
-        .map_err(|error| Failure::of(ErrorCode::HomeNotWritable, &error))?;
+        .map_err(|error| NotHeld::no_host(ErrorCode::HomeNotWritable, &error))?;
     let order = serde_json::to_vec(&order).expect("an order has no failing serialisers");
     let said = start_by_messenger(
         &env::own_program(),
@@ -162,26 +226,25 @@ fn order(
         &order,
         &home.host_log(),
     )
-    .map_err(|error| Failure::of(ErrorCode::Internal, &error))?;
+    .map_err(|error| NotHeld::no_host(ErrorCode::Internal, &error))?;
     let mut line = String::new();
     let read = BufReader::new(said).read_line(&mut line);
     let report = read.ok().and_then(|_| serde_json::from_str(&line).ok());
-    match report {
+    let (fault, code) = match report {
         Some(Report::Started {
             session_id,
             warning,
-        }) => Ok((session_id, warning)),
-        Some(Report::Failed { fault, code }) => {
-            output::complain(&fault);
-            Err(Failure::Launch(code))
-        }
+        }) => return Ok((session_id, warning)),
+        Some(Report::NoHost { fault }) => return Err(NotHeld::NoHost(Box::new(fault))),
+        Some(Report::Failed { fault, code }) => (fault, code),
         None => {
             let fault = Fault::new(ErrorCode::Internal, "the host of the session ended at once")
                 .hint(format!("its log is {}", home.host_log().display()));
-            output::complain(&fault);
-            Err(Failure::Launch(exit_code::LAUNCH_FAILED))
+            (fault, exit_code::LAUNCH_FAILED)
         }
-    }
+    };
+    output::complain(&fault);
+    Err(NotHeld::Failed(code))
 }
 
 /// Does what hosts are started by.
@@ -200,19 +263,34 @@ pub(crate) fn host(context: &Context, command: &HostCommand) -> Outcome {
 pub(crate) fn be_host(context: &Context) -> Outcome {
     let mut order = Vec::new();
     io::stdin().read_to_end(&mut order)?;
-    let order = serde_json::from_slice(&order)
+    let order: Order = serde_json::from_slice(&order)
         .map_err(|error| Failure::of(ErrorCode::BadArgument, &error))?;
-    hold(context, order)
+    match order.prepare(context) {
+        Err(Failure::Fault(fault)) => say(&Report::NoHost { fault: *fault }),
+        prepared => hold(context, prepared?),
+    }
+}
+
+/// What a host needs before it tells anybody of a session.
+struct Prepared {
+    facts: OpenFacts,
+    foreground: Foreground,
+    listener: Listener,
+    size: TerminalSize,
+    way: Way,
 }
 
 /// Holds a session until its agent has ended.
-fn hold(context: &Context, order: Order) -> Outcome {
+fn hold(context: &Context, prepared: Prepared) -> Outcome {
+    let Prepared {
+        facts,
+        foreground,
+        listener,
+        size,
+        way,
+    } = prepared;
     let home = context.home()?;
-    let (size, way) = (order.size, order.way);
-    let (facts, mut foreground) = order.read(context)?;
     let session_id = facts.session_id;
-    let mark = (SESSION_VARIABLE.to_owned(), session_id.to_string());
-    foreground.variables.push(mark);
     // One that ends with its terminal ends with its login too.
     let outlives = way.outlives;
     let mut warning = outlives
@@ -222,7 +300,7 @@ fn hold(context: &Context, order: Order) -> Outcome {
     let mut link = Link::open(context, Some(facts.clone()), &|| {});
     let hold = Hold {
         session_id,
-        socket: home.host_socket(session_id),
+        listener,
         terminals: home.terminals(),
         size,
         scrollback: hold_config.scrollback,
@@ -268,8 +346,8 @@ fn hold(context: &Context, order: Order) -> Outcome {
 }
 
 impl Order {
-    /// Returns what is told of the session, and the command to start.
-    fn read(self, context: &Context) -> Result<(OpenFacts, Foreground), Failure> {
+    /// Gets what is needed to hold the session.
+    fn prepare(self, context: &Context) -> Result<Prepared, Failure> {
         let word = |raw: &RawPath| OsString::from_vec(raw.as_bytes().to_vec());
         let command: Vec<OsString> = self.command.iter().map(word).collect();
         let name = command.first().cloned().unwrap_or_default();
@@ -286,15 +364,29 @@ impl Order {
         let agent = agent_name(&name);
         let binding = (Binding::Host, owner);
         let facts = facts::opening(context, &options, &agent, &command, binding);
+        let session_id = facts.session_id;
+        let mark = (SESSION_VARIABLE.to_owned(), session_id.to_string());
         let kind = context.environment.terminal_kind();
         let term = ("TERM".to_owned(), TERM.to_owned());
         let foreground = Foreground {
             program,
             name,
             arguments: command.get(1..).unwrap_or_default().to_vec(),
-            variables: kind.is_none().then_some(term).into_iter().collect(),
+            variables: [mark]
+                .into_iter()
+                .chain(kind.is_none().then_some(term))
+                .collect(),
         };
-        Ok((facts, foreground))
+        let socket = context.home()?.host_socket(session_id);
+        let listener = Listener::at(&socket)
+            .map_err(|error| Failure::of(ErrorCode::HomeNotWritable, &error))?;
+        Ok(Prepared {
+            facts,
+            foreground,
+            listener,
+            size: self.size,
+            way: self.way,
+        })
     }
 }
 
@@ -350,14 +442,17 @@ fn say(report: &Report) -> Outcome {
 }
 
 fn refusal(error: &HostError) -> Report {
-    if let HostError::Agent(error) = error {
-        let fault = super::refusal(error);
-        let code = exit_code::of(fault.code);
-        return Report::Failed { fault, code };
-    }
-    Report::Failed {
-        fault: Fault::of(ErrorCode::Internal, error),
-        code: exit_code::LAUNCH_FAILED,
+    match error {
+        HostError::Agent(
+            error @ (ExecError::NotFound { .. } | ExecError::NotExecutable { .. }),
+        ) => {
+            let fault = super::refusal(error);
+            let code = exit_code::of(fault.code);
+            Report::Failed { fault, code }
+        }
+        _ => Report::NoHost {
+            fault: Fault::of(ErrorCode::Internal, error),
+        },
     }
 }
 

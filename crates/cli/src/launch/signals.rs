@@ -5,11 +5,11 @@
 //! alone for the agent to inherit. `SIGPIPE` alone is lost: the runtime ignores it before `main` and
 //! gives its default to every child, and neither can be changed without unsafe.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
+use amps_engine::process::ignored_signals;
 use rustix::process::{Pid, Resource, Rlimit, setrlimit};
 use signal_hook::consts::signal as number;
 use signal_hook::iterator::backend::SignalDelivery;
@@ -64,10 +64,10 @@ impl Signals {
     /// Begins to listen.
     pub(super) fn listen() -> io::Result<Self> {
         let (read, write) = UnixStream::pair()?;
-        let ignored = ignored_mask();
+        let ignored = ignored_signals();
         let heard = HEARD.into_iter().filter(|signal| {
             // Without SIGCHLD's handler the agent's exit status would be lost.
-            *signal == number::SIGCHLD || ignored & (1 << (signal - 1)) == 0
+            *signal == number::SIGCHLD || !ignored.contains(signal)
         });
         let delivery = SignalDelivery::with_pipe(read, write, WithOrigin::default(), heard)?;
         Ok(Self { delivery })
@@ -101,19 +101,6 @@ fn arrived(origin: &Origin) -> Arrived {
         signal: origin.signal,
         from,
     }
-}
-
-/// Returns the signals that are ignored, bit n-1 for signal n: `SigIgn` of proc(5).
-fn ignored_mask() -> u64 {
-    fs::read_to_string("/proc/self/status")
-        .ok()
-        .and_then(|status| {
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix("SigIgn:"))?;
-            u64::from_str_radix(line.trim(), 16).ok()
-        })
-        .unwrap_or_default()
 }
 
 /// Ends this process by a signal, without a core file of its own. Returns only when that fails.

@@ -10,7 +10,7 @@ use crate::held::{CHORD, DRAWN, attach, hold, screen, wait_for_screen};
 use crate::record::{home, ids, settled};
 
 /// Everything that can be seen of a screen, and the modes that its program has set.
-fn seen(screen: &Screen) -> Vec<String> {
+pub(crate) fn seen(screen: &Screen) -> Vec<String> {
     let (rows, cols) = screen.size();
     let (rows, cols) = (rows.get(), cols.get());
     let places = (0..rows).flat_map(|row| (0..cols).map(move |col| (row, col)));

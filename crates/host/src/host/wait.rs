@@ -84,7 +84,11 @@ impl Host {
             |source, descriptor, flags| (source, PollFd::from_borrowed_fd(descriptor, flags));
         let mut sources = vec![
             with(Source::Signals, self.signals.as_fd(), PollFlags::IN),
-            with(Source::Listener, self.listener.as_fd(), PollFlags::IN),
+            with(
+                Source::Listener,
+                self.hold.listener.socket.as_fd(),
+                PollFlags::IN,
+            ),
         ];
         let end = self.agent.handle();
         sources.extend(end.map(|handle| with(Source::AgentEnd, handle, PollFlags::IN)));
