@@ -33,6 +33,7 @@ pub(crate) fn run(words: &[String]) -> Outcome<u8> {
         ["echo"] => echo()?,
         ["flood", bytes] => flood(bytes.parse()?)?,
         ["payload", seed, length] => send_payload(seed.parse()?, length.parse()?)?,
+        ["screenful", file] => screenful(Path::new(file))?,
         ["edit", files, changed, round, ..] => {
             hold()?;
             fixtures::edit(
@@ -86,9 +87,22 @@ fn echo() -> Outcome<()> {
     Ok(())
 }
 
-/// Writes lines as fast as they are taken.
+/// Fills a screen with text, says so by a file, as nobody may see the screen, and idles.
+fn screenful(file: &Path) -> Outcome<()> {
+    let text = "all work and no play makes a terminal dull ".repeat(2);
+    for row in 1..24 {
+        say(format!("{row:3} {text:.75}\n").as_bytes())?;
+    }
+    say(READY)?;
+    fs::write(file, "")?;
+    wait_for_key()
+}
+
+/// Once told to, writes lines as fast as they are taken.
 fn flood(bytes: usize) -> Outcome<()> {
     raw_mode()?;
+    say(READY)?;
+    wait_for_key()?;
     let line = [b"abcdefghijklmnopqrstuvwxyz".repeat(3).as_slice(), b"\r\n"].concat();
     let block = line.repeat(65536 / line.len());
     let mut left = bytes;

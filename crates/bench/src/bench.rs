@@ -119,7 +119,7 @@ impl Bench {
                 }
                 false
             }
-            _ => *wrapper != Wrapper::Amps || self.product.is_some(),
+            _ => !wrapper.is_ours() || self.product.is_some(),
         };
         wanted.iter().copied().filter(present).collect()
     }

@@ -2,7 +2,7 @@
 //! read, nothing of theirs is written, and what still runs at the end is ended.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -127,6 +127,15 @@ impl Home {
             .filter_map(Pid::from_raw)
             .collect()
     }
+
+    /// Returns those of [`Home::processes`] that run a program, which is known by its file's name.
+    pub(crate) fn running(&self, program: &OsStr) -> Vec<Pid> {
+        let runs = |pid: &Pid| {
+            let file = fs::read_link(format!("/proc/{}/exe", pid.as_raw_nonzero()));
+            file.is_ok_and(|file| file.file_name() == Some(program))
+        };
+        self.processes().into_iter().filter(runs).collect()
+    }
 }
 
 impl Drop for Home {
@@ -148,4 +157,33 @@ fn restrict(dir: &Path) -> Outcome<()> {
     use std::os::unix::fs::PermissionsExt as _;
 
     Ok(fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_in_a_home_is_known_by_its_program() {
+        let home = Home::new().unwrap();
+        let argv = ["hash-object", "--stdin"];
+        let started = |home: &Home| {
+            let mut command = home.command("git");
+            command.args(argv).stdin(Stdio::piped());
+            command.stdout(Stdio::null()).spawn().unwrap()
+        };
+        let elsewhere = Home::new().unwrap();
+        let mut children = [started(&home), started(&elsewhere)];
+
+        let found = home.running("git".as_ref());
+        let none = home.running("dtach".as_ref());
+
+        for child in &mut children {
+            drop(child.stdin.take());
+            child.wait().unwrap();
+        }
+        let ours = children[0].id().cast_signed();
+        assert_eq!(found, [Pid::from_raw(ours).unwrap()]);
+        assert_eq!(none, []);
+    }
 }

@@ -17,6 +17,7 @@ mod agent;
 mod args;
 mod bench;
 mod clock;
+mod detached;
 mod fixtures;
 mod home;
 mod leases;

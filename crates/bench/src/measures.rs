@@ -6,6 +6,8 @@ mod death;
 mod echo;
 mod exit;
 mod flow;
+mod held;
+mod idle;
 mod launch;
 mod listing;
 mod safety;
@@ -26,8 +28,9 @@ pub(crate) const MEASURES: &[(&str, Measure)] = &[
     ("P7", echo::latency),
     ("P8", flow::throughput),
     ("P9", flow::same_bytes),
+    ("P10", held::memory_of_each),
     ("P11", daemon::memory_rows),
-    ("P12", daemon::idle),
+    ("P12", idle::idle),
     ("P13", daemon::beats),
     ("P14", death::killed_wrapper),
     ("P15", death::survivor),

@@ -11,6 +11,8 @@ pub(crate) struct Memory {
     pub(crate) pss: f64,
     /// All that is resident.
     pub(crate) rss: f64,
+    /// What it has written to and shares with nobody: what one more such process adds at least.
+    pub(crate) private_dirty: f64,
 }
 
 /// Reads the memory of a process.
@@ -26,6 +28,7 @@ pub(crate) fn memory(pid: u32) -> Outcome<Memory> {
     Ok(Memory {
         pss: field("Pss:")?,
         rss: field("Rss:")?,
+        private_dirty: field("Private_Dirty:")?,
     })
 }
 

@@ -26,6 +26,33 @@ use crate::{
 /// that.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// How an agent that is launched gets its terminal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way {
+    /// It has the one that it is launched on.
+    Inherited,
+    /// It has one of its own that is shown at once.
+    Held,
+    /// The same, recorded.
+    Recorded,
+    /// It has one of its own that nobody sees.
+    Detached,
+    /// The same, recorded.
+    DetachedRecorded,
+}
+
+impl Way {
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Inherited => &[],
+            Self::Held => &["--hold"],
+            Self::Recorded => &["--record"],
+            Self::Detached => &["--detach"],
+            Self::DetachedRecorded => &["--detach", "--record"],
+        }
+    }
+}
+
 /// The product under test with a daemon of its own.
 #[derive(Debug)]
 pub(crate) struct Product {
@@ -78,8 +105,8 @@ impl Product {
     }
 
     /// Returns the words before a command that is to be launched.
-    pub(crate) fn run_argv(&self) -> Vec<String> {
-        owned(&[&self.amps, "run", "--"])
+    pub(crate) fn run_argv(&self, way: Way) -> Vec<String> {
+        owned(&[&[&self.amps, "run"], way.options(), &["--"]].concat())
     }
 
     /// Returns the command that lists the newest 50 sessions.

@@ -1,6 +1,9 @@
 //! What may stand between a person's terminal and a program.
 
-use crate::{home::Home, product::Product};
+use crate::{
+    home::Home,
+    product::{Product, Way},
+};
 
 /// A way to start a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,13 +22,17 @@ pub(crate) enum Wrapper {
     Dtach,
     /// `tmux`, with a server of its own.
     Tmux,
-    /// The product.
+    /// The product, the agent having the person's terminal itself.
     Amps,
+    /// The product, the agent having a terminal of its own.
+    AmpsHeld,
+    /// The same, recorded.
+    AmpsRecorded,
 }
 
 impl Wrapper {
     /// All of them, the bare program first.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Bare,
         Self::BareAgain,
         Self::PlainLauncher,
@@ -34,6 +41,8 @@ impl Wrapper {
         Self::Dtach,
         Self::Tmux,
         Self::Amps,
+        Self::AmpsHeld,
+        Self::AmpsRecorded,
     ];
 
     /// Returns the name in the tables.
@@ -47,6 +56,8 @@ impl Wrapper {
             Self::Dtach => "dtach",
             Self::Tmux => "tmux",
             Self::Amps => "amps",
+            Self::AmpsHeld => "amps held",
+            Self::AmpsRecorded => "amps recorded",
         }
     }
 
@@ -56,10 +67,14 @@ impl Wrapper {
             Self::Script => Some("script"),
             Self::Dtach => Some("dtach"),
             Self::Tmux => Some("tmux"),
-            Self::Bare | Self::BareAgain | Self::PlainLauncher | Self::PlainRelay | Self::Amps => {
-                None
-            }
+            Self::Bare | Self::BareAgain | Self::PlainLauncher | Self::PlainRelay => None,
+            Self::Amps | Self::AmpsHeld | Self::AmpsRecorded => None,
         }
+    }
+
+    /// Tells whether it is the product.
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Amps | Self::AmpsHeld | Self::AmpsRecorded)
     }
 }
 
@@ -102,10 +117,44 @@ impl Wrapping<'_> {
                 let config = self.home.text("tmux.conf");
                 owned(&["tmux", "-L", &name, "-f", &config, "new-session"])
             }
-            Wrapper::Amps => self.product.map(Product::run_argv).unwrap_or_default(),
+            Wrapper::Amps => self.ours(Way::Inherited),
+            Wrapper::AmpsHeld => self.ours(Way::Held),
+            Wrapper::AmpsRecorded => self.ours(Way::Recorded),
         };
         argv.extend_from_slice(command);
         argv
+    }
+
+    /// Returns the command line that leaves a command running where no terminal shows it; `None`
+    /// for what cannot do that.
+    pub(crate) fn detached_argv(
+        &self,
+        wrapper: Wrapper,
+        number: usize,
+        command: &[String],
+    ) -> Option<Vec<String>> {
+        let mut argv = match wrapper {
+            Wrapper::Dtach => {
+                let socket = self.home.text(&format!("run/dtach-{number}"));
+                owned(&["dtach", "-n", &socket, "-E", "-z", "-r", "none"])
+            }
+            Wrapper::Tmux => {
+                let config = self.home.text("tmux.conf");
+                let server = ["tmux", "-L", "bench", "-f", &config];
+                let session = ["new-session", "-d", "-x", "80", "-y", "24"];
+                owned(&[&server[..], &session].concat())
+            }
+            Wrapper::AmpsHeld => self.ours(Way::Detached),
+            Wrapper::AmpsRecorded => self.ours(Way::DetachedRecorded),
+            _ => return None,
+        };
+        argv.extend_from_slice(command);
+        Some(argv)
+    }
+
+    fn ours(&self, way: Way) -> Vec<String> {
+        let product = self.product;
+        product.map_or_else(Vec::new, |product| product.run_argv(way))
     }
 }
 

@@ -1,4 +1,4 @@
-//! P11, P12 and P13: what a daemon costs while nothing happens.
+//! P11 and P13: what a daemon costs while nothing happens.
 
 use std::{thread::sleep, time::Duration};
 
@@ -8,14 +8,10 @@ use crate::{
     home::Home,
     leases::{LeaseProtocol, make_room, open_leases},
     plain::PlainDaemon,
-    proc_stat::{memory, process_time, thread_time},
+    proc_stat::{memory, process_time},
     product::Product,
     report::{Report, Row, at_most},
-    wrapper::Wrapper::{Amps, PlainLauncher},
 };
-
-/// Seconds between renewals of the plain launcher: the beat of the goal.
-const BEAT: u32 = 15;
 
 /// Returns the memory in MiB of a fresh daemon, and the KiB of each of 1,000 further leases once
 /// the first ones have brought in the program's code.
@@ -67,64 +63,6 @@ pub(crate) fn memory_rows(bench: &Bench, report: &mut Report) -> Outcome<()> {
     }
     report.row(idle_row);
     report.row(each_row);
-    Ok(())
-}
-
-/// P12: processor time of one idle session, wrapper and daemon, per minute.
-pub(crate) fn idle(bench: &Bench, report: &mut Report) -> Outcome<()> {
-    // Long enough for the rarest thing that either side does.
-    let seconds = if bench.quick { 10 } else { 300 };
-    let dir = bench.home.path().to_path_buf();
-    let command = bench.agent(&["hold"]);
-    let mut watched = Vec::new();
-    let mut terminals = Vec::new();
-    let mut daemons = vec![(PlainLauncher, bench.plain.pid())];
-    daemons.extend(
-        bench
-            .product
-            .iter()
-            .map(|product| (Amps, product.daemon_pid())),
-    );
-    for (wrapper, daemon) in daemons {
-        let terminal = bench.start(&bench.wrapping(BEAT).argv(wrapper, 0, &command), &dir)?;
-        watched.push((wrapper.name(), terminal.pid(), daemon));
-        terminals.push(terminal);
-    }
-    sleep(Duration::from_secs(2));
-    let read = || -> Outcome<Vec<(u64, u64)>> {
-        let times = watched
-            .iter()
-            .map(|(_, wrapper, daemon)| Ok((thread_time(*wrapper)?, thread_time(*daemon)?)));
-        times.collect()
-    };
-    let before = read()?;
-    sleep(Duration::from_secs(seconds));
-    let after = read()?;
-    let mut totals = Vec::new();
-    for (((name, ..), before), after) in watched.iter().zip(&before).zip(&after) {
-        let minute = |from: u64, to: u64| (to - from) as f64 / 1e6 * 60.0 / seconds as f64;
-        let [wrapper, daemon] = [minute(before.0, after.0), minute(before.1, after.1)];
-        let what = format!("idle for {seconds} s, per minute");
-        report.figure(("P12", &what, "ms"), &format!("{name}, wrapper"), wrapper);
-        report.figure(("P12", &what, "ms"), &format!("{name}, daemon"), daemon);
-        totals.push(wrapper + daemon);
-    }
-    for terminal in &mut terminals {
-        terminal.send(b"\n")?;
-        terminal.finish()?;
-    }
-    let ours = totals.get(1..).unwrap_or_default();
-    report.row(
-        Row::new("P12", "processor time of an idle session per minute")
-            .yardstick(
-                "plain launcher and daemon",
-                totals.get(..1).unwrap_or_default(),
-                "ms",
-            )
-            .ours(ours, "ms")
-            .judged(ours)
-            .goals(at_most(1.0), at_most(0.3), "ms"),
-    );
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use crate::{
     Outcome,
     bench::Bench,
     home::Home,
-    product::{Product, Record, fill},
+    product::{Product, Record, Way, fill},
     report::{Compare, Report, Row, at_most},
     series::interleave,
     terminal::time_quietly,
@@ -47,7 +47,7 @@ pub(crate) fn newest(bench: &Bench, report: &mut Report) -> Outcome<()> {
 fn full_store(amps: &Path, sessions: u32) -> Outcome<(Product, Home)> {
     let home = Home::new()?;
     let product = Product::start(amps, &home)?;
-    let mut command = product.run_argv();
+    let mut command = product.run_argv(Way::Inherited);
     command.push("true".to_owned());
     home.output(
         &command.iter().map(String::as_str).collect::<Vec<_>>(),
