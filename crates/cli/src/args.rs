@@ -79,7 +79,7 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Show everything about one session
     Show(ShowArgs),
-    /// Show a held session on this terminal
+    /// Show a held session on this terminal; `Ctrl-\` and then `d` leaves it again
     Attach(AttachArgs),
     /// Have everybody leave who sees a held session; the agent goes on
     Detach(HeldArgs),

@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use amps_core::exit::Exit;
 use amps_core::process::ProcessIdentity;
@@ -20,6 +21,7 @@ use signal_hook::consts::signal as number;
 use crate::bridge::Bridge;
 use crate::chord::Chord;
 use crate::connection::{Connection, ConnectionError};
+use crate::left_until;
 use crate::notes::{self, TerminalNote};
 use crate::signals::{PASSED_ON, Signals};
 use crate::terminal;
@@ -32,6 +34,9 @@ const ENDING: [i32; 4] = [
     number::SIGTERM,
 ];
 
+/// How long a host has to let go of the terminal when a signal ends its client.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// How to attach.
 #[derive(Clone, Debug)]
 pub struct Attach {
@@ -39,15 +44,37 @@ pub struct Attach {
     pub role: Role,
     /// Whether another typist has to leave.
     pub takes_over: bool,
-    /// Whether signals that reach this process are for the agent: then it is as if the agent had
-    /// been started here.
-    pub stands_for_agent: bool,
+    /// Whose the signals are that reach this process.
+    pub signals: SignalsFor,
     /// The keys that detach.
     pub chord: Option<Chord>,
     /// Where it is noted how to bring the terminal back.
     pub notes: PathBuf,
     /// This process.
     pub client: ProcessIdentity,
+}
+
+/// Whose the signals are that reach a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignalsFor {
+    /// Its own: they end it, and the agent goes on.
+    Client,
+    /// The agent's, which was started by this very command, and ends with this terminal.
+    Agent,
+    /// The agent's, but for those that tell of the end of the terminal or of the login: the agent
+    /// outlives them.
+    LastingAgent,
+}
+
+impl SignalsFor {
+    fn is_for_agent(self, signal: i32) -> bool {
+        let tells_of_end = [number::SIGHUP, number::SIGTERM].contains(&signal);
+        match self {
+            Self::Client => false,
+            Self::Agent => true,
+            Self::LastingAgent => !tells_of_end,
+        }
+    }
 }
 
 /// What came of it.
@@ -89,7 +116,7 @@ pub fn attach(connection: Connection, attach: &Attach) -> Result<Attached, Attac
     if !has_terminal() {
         return Err(AttachError::NoTerminal);
     }
-    let (line, output) = (rustix::stdio::stdin(), rustix::stdio::stdout());
+    let line = rustix::stdio::stdin();
     let modes = terminal::modes(line).map_err(AttachError::Terminal)?;
     let heard = [
         &PASSED_ON[..],
@@ -106,21 +133,19 @@ pub fn attach(connection: Connection, attach: &Attach) -> Result<Attached, Attac
         line,
         modes,
         is_leaving: None,
+        is_tidy: false,
         bridge: None,
     };
     let outcome = session.run();
     if let Some(bridge) = &session.bridge {
         bridge.finish();
     }
-    // The host has done this already, unless it died.
-    if !matches!(
-        outcome,
-        Ok(Attached::Ended(_) | Attached::Detached(_) | Attached::Signalled(_))
-    ) {
-        let bytes = amps_screen::reset();
-        if !matches!(outcome, Ok(Attached::Refused(_))) {
-            rustix::io::write(output, &bytes).ok();
-        }
+    if !session.is_tidy && !matches!(outcome, Ok(Attached::Refused(_))) {
+        // A terminal that does not take it must not keep this process.
+        let output = own_description(line).or_else(|_| line.try_clone_to_owned());
+        output
+            .map(|line| rustix::io::write(line, &amps_screen::reset()))
+            .ok();
     }
     terminal::restore(line, &modes).ok();
     notes::remove(&attach.notes, line);
@@ -133,8 +158,10 @@ struct Session<'a> {
     signals: Signals,
     line: BorrowedFd<'static>,
     modes: TerminalModes,
-    /// The signal that ends this client, once it has arrived.
-    is_leaving: Option<i32>,
+    /// The signal that ends this client, once it has arrived, and until when the host has to let go.
+    is_leaving: Option<(i32, Instant)>,
+    /// Whether the host has brought the terminal back.
+    is_tidy: bool,
     /// What copies where the terminal cannot be handed over.
     bridge: Option<Bridge>,
 }
@@ -160,6 +187,12 @@ impl Session<'_> {
                 return Ok(outcome);
             }
             self.hear_signals();
+            if let Some((signal, _)) = self
+                .is_leaving
+                .filter(|(_, until)| Instant::now() >= *until)
+            {
+                return Ok(Attached::Signalled(signal));
+            }
             self.sleep().map_err(AttachError::Terminal)?;
         }
     }
@@ -179,7 +212,8 @@ impl Session<'_> {
             PollFd::from_borrowed_fd(self.connection.socket(), PollFlags::IN),
             PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
         ];
-        match poll(&mut sources, None) {
+        let until = self.is_leaving.map(|(_, until)| left_until(until));
+        match poll(&mut sources, until.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -192,10 +226,14 @@ impl Session<'_> {
                 return None;
             }
             match self.connection.next() {
-                Ok(HoldAnswer::Ended { exit }) => return Some(Attached::Ended(exit)),
-                Ok(HoldAnswer::Detached { reason }) => {
+                Ok(HoldAnswer::Ended { exit, is_tidy }) => {
+                    self.is_tidy = is_tidy;
+                    return Some(Attached::Ended(exit));
+                }
+                Ok(HoldAnswer::Detached { reason, is_tidy }) => {
+                    self.is_tidy = is_tidy;
                     return Some(match self.is_leaving {
-                        Some(signal) => Attached::Signalled(signal),
+                        Some((signal, _)) => Attached::Signalled(signal),
                         None => Attached::Detached(reason),
                     });
                 }
@@ -221,11 +259,17 @@ impl Session<'_> {
                 number::SIGTSTP => self.tell(&HoldRequest::Pause),
                 // The shell had the terminal meanwhile.
                 number::SIGCONT => self.go_on(),
-                signal if self.attach.stands_for_agent => {
+                signal if self.attach.signals.is_for_agent(signal) => {
                     self.tell(&HoldRequest::Signal { number: signal });
                 }
                 signal if ENDING.contains(&signal) => {
-                    self.is_leaving = Some(signal);
+                    // Told twice, it leaves without the host.
+                    let patience = if self.is_leaving.is_some() {
+                        Duration::ZERO
+                    } else {
+                        PATIENCE
+                    };
+                    self.is_leaving = Some((signal, Instant::now() + patience));
                     self.tell(&HoldRequest::Detach);
                 }
                 _ => {}

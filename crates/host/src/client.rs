@@ -77,8 +77,8 @@ pub(crate) struct Shown {
     pub(crate) parting: Option<(HoldAnswer, Instant)>,
     /// The state of the client's process, proc(5).
     stat: Option<File>,
-    /// Until when the terminal is taken to be its own.
-    is_own_until: Instant,
+    /// Until when the client is taken to run.
+    runs_until: Instant,
 }
 
 /// What a terminal shows.
@@ -92,6 +92,18 @@ pub(crate) enum State {
     Stuck,
     /// Its shell has it, as the client is stopped.
     Paused,
+}
+
+/// How the process of a client is. Only of one that runs the terminal is to be used: one that is
+/// stopped has given it back to its shell without a word, and so has one that was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It runs, as far as can be told.
+    Runs,
+    /// It is stopped.
+    Stopped,
+    /// It has ended.
+    Over,
 }
 
 /// What a read of a connection gave.
@@ -182,11 +194,16 @@ impl Client {
         File::open(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()
     }
 
+    /// Returns whether nothing more is to be said or heard.
+    pub(crate) fn has_left(&self) -> bool {
+        self.is_gone || self.is_leaving && self.outbox.is_empty()
+    }
+
     /// Returns whether what is typed at its terminal goes to the agent.
     pub(crate) fn is_typist(&self) -> bool {
         self.shown
             .as_ref()
-            .is_some_and(|shown| shown.role == Role::Typist)
+            .is_some_and(|shown| shown.role == Role::Typist && shown.parting.is_none())
     }
 }
 
@@ -212,7 +229,7 @@ impl Shown {
             was_drawn: false,
             parting: None,
             stat,
-            is_own_until: Instant::now(),
+            runs_until: Instant::now(),
         }
     }
 
@@ -220,36 +237,39 @@ impl Shown {
         self.terminal.as_fd()
     }
 
-    /// Returns whether the terminal is this client's to use. A client that is stopped has given it
-    /// back to its shell without a word, and so has one that was killed. What was seen a moment ago
-    /// holds: a key and its echo come together.
-    pub(crate) fn is_its_own(&mut self) -> bool {
+    /// Returns how the client's process is. What was seen a moment ago holds: a key and its echo
+    /// come together.
+    pub(crate) fn life(&mut self) -> Life {
         let now = Instant::now();
-        if now < self.is_own_until {
-            return true;
+        if now < self.runs_until {
+            return Life::Runs;
         }
-        let is_its_own = self.runs();
-        if is_its_own {
-            self.is_own_until = now + MOMENT;
+        let life = self.look();
+        if life == Life::Runs {
+            self.runs_until = now + MOMENT;
         }
-        is_its_own
+        life
     }
 
-    fn runs(&self) -> bool {
+    fn look(&self) -> Life {
         let Some(stat) = &self.stat else {
-            return true;
+            return Life::Runs;
         };
         let mut text = [0; 512];
         let Ok(length) = stat.read_at(&mut text, 0) else {
-            // The process has gone: reading says so, proc(5).
-            return false;
+            // Reading says that the process has gone, proc(5).
+            return Life::Over;
         };
         let text = text.get(..length).unwrap_or_default();
         let state = text
             .iter()
             .rposition(|byte| *byte == b')')
             .and_then(|end| text.get(end + 2));
-        !matches!(state, Some(b'T' | b't' | b'Z' | b'X' | b'x'))
+        match state {
+            Some(b'T') => Life::Stopped,
+            Some(b'Z' | b'X' | b'x') => Life::Over,
+            _ => Life::Runs,
+        }
     }
 
     /// Brings the terminal's modes back in place of a client that died.

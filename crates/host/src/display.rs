@@ -75,7 +75,8 @@ impl Display {
         self.taken += u64::try_from(bytes.len()).unwrap_or_default();
         let now = Instant::now();
         // More may follow at once, and is passed on first.
-        self.draws_at = Some(if bytes.len() < MUCH { now } else { now + PAUSE });
+        let later = if bytes.len() < MUCH { now } else { now + PAUSE };
+        self.draws_at = Some(self.draws_at.unwrap_or(later));
         let mut queue = self.shared.queue();
         queue.bytes.extend_from_slice(bytes);
         let queued = queue.bytes.len();

@@ -29,7 +29,7 @@ use self::wait::{Ready, Source};
 use crate::client::{Client, Shown};
 use crate::display::Display;
 use crate::outbox::Outbox;
-use crate::pty::{Agent, Output};
+use crate::pty::{Agent, Life, Output};
 use crate::screen_size;
 use crate::signals::{PASSED_ON, Signals};
 
@@ -50,6 +50,15 @@ const LAST_OUTPUT: Duration = Duration::from_millis(500);
 
 /// Between looks at a terminal that nobody had open.
 const REOPENED: Duration = Duration::from_secs(1);
+
+/// How long no client is accepted when there was no room for one.
+const CROWDED: Duration = Duration::from_secs(1);
+
+/// How long an agent that has stopped itself may take to be continued by somebody.
+const STOPPED: Duration = Duration::from_millis(100);
+
+/// How long an agent has written nothing that is called quiet.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// How long a client is awaited.
 const AWAITED: Duration = Duration::from_secs(5);
@@ -150,8 +159,18 @@ pub struct Host {
     /// When to read again what said that nobody can write any more.
     read_again: Option<Instant>,
     was_hung_up: bool,
-    /// Whether the screen has room that a quiet agent does not need.
-    is_roomy: bool,
+    /// When to accept clients again, after there was no room for one.
+    accept_at: Option<Instant>,
+    /// When to continue an agent that has stopped itself where nobody else would.
+    continue_at: Option<Instant>,
+    /// Whether the agent has stopped, and its typist with it.
+    is_stopped: bool,
+    /// Whether the system told of news of the agent.
+    has_news: bool,
+    /// When somebody last typed something.
+    last_typed: Instant,
+    /// When the screen gives back what a quiet agent does not need.
+    compacts_at: Option<Instant>,
     /// What the agent has written, until the client has come that is awaited.
     opening: Option<Vec<u8>>,
     /// Until when it is awaited.
@@ -190,7 +209,12 @@ impl Host {
             last_output: Instant::now(),
             read_again: None,
             was_hung_up: false,
-            is_roomy: false,
+            accept_at: None,
+            continue_at: None,
+            is_stopped: false,
+            has_news: true,
+            last_typed: Instant::now(),
+            compacts_at: None,
             opening: hold.is_awaited.then(Vec::new),
             awaited_until: Instant::now() + AWAITED,
             chunk: vec![0; CHUNK],
@@ -207,7 +231,11 @@ impl Host {
     pub fn serve(&mut self) -> io::Result<AgentEnd> {
         let mut over_at: Option<Instant> = None;
         loop {
-            if let Some(exit) = self.agent.look() {
+            let life = self.news();
+            if life == Life::Stopped {
+                self.continue_at = Some(Instant::now() + STOPPED);
+            }
+            if let Life::Ended(exit) = life {
                 let now = Instant::now();
                 // While a terminal is behind, what it has not taken is not read.
                 let over_at = match over_at {
@@ -227,6 +255,15 @@ impl Host {
         }
     }
 
+    /// Returns what is new of the agent; it is asked only when something has told of news.
+    fn news(&mut self) -> Life {
+        if std::mem::take(&mut self.has_news) || !self.agent.tells_of_end() {
+            self.agent.look()
+        } else {
+            self.agent.known()
+        }
+    }
+
     /// Tells every client that the agent has ended, once its terminal has taken what was shown
     /// last, and leaves. Returns how much has been recorded, once that is on the disk.
     pub fn leave(mut self, end: AgentEnd) -> io::Result<Option<Recording>> {
@@ -235,7 +272,10 @@ impl Host {
             until = until.max(self.awaited_until);
         }
         let exit = end.exit;
-        let end = HoldAnswer::Ended { exit };
+        let end = HoldAnswer::Ended {
+            exit,
+            is_tidy: true,
+        };
         while Instant::now() < until {
             // Who was awaited may come only now.
             for number in 0..self.clients.len() {
@@ -264,8 +304,11 @@ impl Host {
     fn act(&mut self, ready: &[Ready]) {
         for ready in ready {
             match ready.source {
-                Source::Signals => self.hear_signals(),
-                Source::AgentEnd => {}
+                Source::Signals => {
+                    self.has_news = true;
+                    self.hear_signals();
+                }
+                Source::AgentEnd => self.has_news = true,
                 Source::Listener => self.accept(),
                 Source::Control(number) => self.hear(number, ready),
                 Source::Terminal(number) => self.see(number, ready),
@@ -292,7 +335,16 @@ impl Host {
     }
 
     fn accept(&mut self) {
-        while let Ok((stream, _)) = self.hold.listener.socket.accept() {
+        loop {
+            let stream = match self.hold.listener.socket.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    // Out of descriptors: the next one may fit when others have left.
+                    self.accept_at = Some(Instant::now() + CROWDED);
+                    return;
+                }
+            };
             let same_user = rustix::net::sockopt::socket_peercred(&stream)
                 .is_ok_and(|peer| peer.uid == rustix::process::geteuid());
             if let Some(client) = same_user.then(|| Client::new(stream).ok()).flatten() {
@@ -317,6 +369,8 @@ impl Host {
                 Output::Nothing => break,
                 Output::End => {
                     self.read_again = Some(Instant::now() + REOPENED);
+                    // Nobody is there to read it.
+                    self.to_agent.clear();
                     break;
                 }
             }
@@ -324,7 +378,7 @@ impl Host {
         let bytes = chunk.get(..filled).unwrap_or_default();
         if !bytes.is_empty() {
             self.last_output = Instant::now();
-            self.is_roomy = true;
+            self.compacts_at = Some(self.last_output + QUIET);
             self.record(bytes);
             self.display.take(bytes);
             if let Some(opening) = &mut self.opening {
@@ -349,6 +403,9 @@ impl Host {
 
     /// Types for the agent.
     fn type_in(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.last_typed = Instant::now();
+        }
         let sent = match self.agent.terminal() {
             Some(terminal) => self.to_agent.send(terminal, bytes).is_ok(),
             None => false,

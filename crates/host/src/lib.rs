@@ -17,14 +17,26 @@ mod pty;
 mod signals;
 pub mod terminal;
 
+use std::time::Instant;
+
 use amps_proto::hold::TerminalSize;
 use amps_screen::Size;
+use rustix::event::Timespec;
 
-pub use self::attach::{Attach, AttachError, Attached, attach, has_terminal};
+pub use self::attach::{Attach, AttachError, Attached, SignalsFor, attach, has_terminal};
 pub use self::chord::{Chord, InvalidChord};
 pub use self::connection::{Connection, ConnectionError};
 pub use self::host::{AgentEnd, Hold, Host, HostError, Listener};
 pub use amps_screen::reset;
+
+/// Returns how long it is until an instant, for poll(2).
+fn left_until(instant: Instant) -> Timespec {
+    let left = instant.saturating_duration_since(Instant::now());
+    Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(left.subsec_nanos()),
+    }
+}
 
 fn screen_size(size: TerminalSize) -> Size {
     Size {

@@ -25,6 +25,17 @@ pub(crate) struct Agent {
     exit: Option<Exit>,
 }
 
+/// What is new of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Nothing.
+    Runs,
+    /// It has stopped, since it was asked last.
+    Stopped,
+    /// It has ended.
+    Ended(Exit),
+}
+
 /// What reading the agent's output gave.
 pub(crate) enum Output {
     /// As many bytes.
@@ -92,18 +103,34 @@ impl Agent {
         }
     }
 
-    /// Asks whether the agent has ended, and how.
-    pub(crate) fn look(&mut self) -> Option<Exit> {
-        if self.exit.is_none() {
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-            let status = waitid(WaitId::Pid(self.pid), options).ok().flatten()?;
-            self.exit = match (status.exit_status(), status.terminating_signal()) {
-                (Some(code), _) => Some(Exit::Code(code)),
-                (None, Some(signal)) => Some(Exit::Signal(signal)),
-                (None, None) => None,
-            };
+    /// Returns whether the system tells of its end by a handle.
+    pub(crate) fn tells_of_end(&self) -> bool {
+        self.handle.is_some()
+    }
+
+    /// Returns what is known of it without asking.
+    pub(crate) fn known(&self) -> Life {
+        self.exit.map_or(Life::Runs, Life::Ended)
+    }
+
+    /// Asks for news of the agent.
+    pub(crate) fn look(&mut self) -> Life {
+        if let Some(exit) = self.exit {
+            return Life::Ended(exit);
         }
-        self.exit
+        let options = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+        let Ok(Some(status)) = waitid(WaitId::Pid(self.pid), options) else {
+            return Life::Runs;
+        };
+        if status.stopped() {
+            return Life::Stopped;
+        }
+        self.exit = match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => Some(Exit::Code(code)),
+            (None, Some(signal)) => Some(Exit::Signal(signal)),
+            (None, None) => None,
+        };
+        self.exit.map_or(Life::Runs, Life::Ended)
     }
 
     /// Gives its terminal another size.

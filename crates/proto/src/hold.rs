@@ -123,6 +123,9 @@ pub enum HoldAnswer {
     Detached {
         /// Why.
         reason: DetachReason,
+        /// Whether the terminal has taken all that brings it back.
+        #[serde(default)]
+        is_tidy: bool,
     },
     /// It is done.
     Done,
@@ -130,6 +133,9 @@ pub enum HoldAnswer {
     Ended {
         /// How the agent ended.
         exit: Exit,
+        /// Whether the terminal has taken all that brings it back.
+        #[serde(default)]
+        is_tidy: bool,
     },
     /// It could not be done.
     Fault(Fault),
@@ -161,6 +167,8 @@ pub enum DetachReason {
     FromElsewhere,
     /// Another client types now.
     TakenOver,
+    /// The terminal was closed.
+    TerminalGone,
 }
 
 /// How a host is.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use amps_core::error::ErrorCode;
 use amps_engine::process;
-use amps_host::{Attach, AttachError, Attached, attach};
+use amps_host::{Attach, AttachError, Attached, SignalsFor, attach};
 use amps_proto::fault::Fault;
 use amps_proto::hold::{DetachReason, Role};
 
@@ -26,23 +26,23 @@ pub(crate) fn run(context: &Context, args: &AttachArgs) -> Outcome {
     } else {
         Role::Typist
     };
-    show(context, held, (role, args.take_over), false)
+    show(context, held, (role, args.take_over), SignalsFor::Client)
 }
 
-/// Shows a held session. `stands_for_agent` tells whether the person started the agent by this very
-/// command: then signals are for the agent.
+/// Shows a held session. Signals are for the agent where the person started it by this very
+/// command.
 pub(crate) fn show(
     context: &Context,
     held: Held,
     (role, takes_over): (Role, bool),
-    stands_for_agent: bool,
+    signals: SignalsFor,
 ) -> Outcome {
     let client = process::identity(std::process::id(), &context.clock)
         .ok_or_else(|| Fault::new(ErrorCode::Internal, "/proc cannot be read"))?;
     let request = Attach {
         role,
         takes_over,
-        stands_for_agent,
+        signals,
         chord: context.chord()?,
         notes: context.home()?.terminals(),
         client,
@@ -58,7 +58,7 @@ pub(crate) fn show(
     }
     match attached {
         Ok(Attached::Ended(exit)) => {
-            if !stands_for_agent {
+            if signals == SignalsFor::Client {
                 output::say(&format!("[session {id} ended: {exit}]"));
             }
             Ok(ExitCode::from(
@@ -70,6 +70,7 @@ pub(crate) fn show(
                 DetachReason::Asked => "",
                 DetachReason::FromElsewhere => " from elsewhere",
                 DetachReason::TakenOver => ": another client types now",
+                DetachReason::TerminalGone => ": the terminal was closed",
             };
             output::say(&format!(
                 "[detached{why}; the agent goes on, `amps attach {id}` comes back]"

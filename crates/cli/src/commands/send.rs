@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use amps_core::error::ErrorCode;
+use amps_engine::files;
 use amps_proto::fault::Fault;
 use amps_proto::hold::HoldRequest;
 use base64::Engine as _;
@@ -17,6 +18,9 @@ use crate::{Outcome, held, output};
 
 /// The most that is typed at once, in bytes.
 const MOST: usize = 1024 * 1024;
+
+/// Between the text and the keys after it.
+const BETWEEN: Duration = Duration::from_millis(100);
 
 /// Keys that have names of their own, with what they send.
 const NAMED: [(&str, &[u8]); 17] = [
@@ -52,6 +56,10 @@ pub(crate) fn run(context: &Context, args: &SendArgs) -> Outcome {
     let mut held = held::find(context, Some(&args.session))?;
     for (bytes, pasted) in [(&text, args.paste), (&keys, false)] {
         if !bytes.is_empty() {
+            if bytes == &keys && !text.is_empty() {
+                // Agents take a burst for something pasted, and an enter key in it for a new line.
+                files::pause(BETWEEN);
+            }
             let base64 = STANDARD.encode(bytes);
             held.ask(&HoldRequest::Type { base64, pasted }, Duration::ZERO)?;
         }

@@ -76,7 +76,7 @@ fn until_idle(
                 return Ok(too_late(id, "not idle", timeout));
             }
             HoldAnswer::Idle { reached: false } => {}
-            HoldAnswer::Ended { exit } => {
+            HoldAnswer::Ended { exit, .. } => {
                 let message = format!("session {} has ended: {exit}", id.short());
                 return Err(Fault::new(ErrorCode::NotAllowed, message)
                     .hint(format!("`amps show {}` tells what it did", id.short()))

@@ -26,7 +26,7 @@ use amps_engine::home::Home;
 use amps_engine::process::{self, SESSION_VARIABLE};
 use amps_engine::recording::{Header, Recorder};
 use amps_engine::testing::point;
-use amps_host::{AgentEnd, Hold, Host, HostError, Listener, has_terminal, terminal};
+use amps_host::{AgentEnd, Hold, Host, HostError, Listener, SignalsFor, has_terminal, terminal};
 use amps_proto::codec;
 use amps_proto::exit_code;
 use amps_proto::fault::Fault;
@@ -174,18 +174,25 @@ pub(super) fn start(
         output::say(&format!("amps: {warning}"));
     }
     if way.is_shown {
-        return show(context, session_id).map(Some);
+        return show(context, session_id, way).map(Some);
     }
     output::print(&format!("{session_id}\n"))?;
     let id = session_id.short();
-    output::say(&format!("held; `amps attach {id}` shows it"));
+    let keys = context.chord().ok().flatten();
+    let leaves = keys.map_or_else(String::new, |keys| format!(", {keys} leaves it again"));
+    output::say(&format!("held; `amps attach {id}` shows it{leaves}"));
     Ok(Some(ExitCode::SUCCESS))
 }
 
 /// Shows an agent on the terminal it was started for.
-fn show(context: &Context, session_id: SessionId) -> Outcome {
+fn show(context: &Context, session_id: SessionId, way: Way) -> Outcome {
+    let signals = if way.outlives {
+        SignalsFor::LastingAgent
+    } else {
+        SignalsFor::Agent
+    };
     match held::connect_to(context, session_id) {
-        Ok(held) => commands::attach::show(context, held, (Role::Typist, false), true),
+        Ok(held) => commands::attach::show(context, held, (Role::Typist, false), signals),
         // It was shorter than this process took to come.
         Err(failure) => match held::exit_of(context, session_id) {
             Some(exit) => Ok(super::give_back(exit, false)),

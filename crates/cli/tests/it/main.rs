@@ -18,6 +18,7 @@ mod disk;
 mod endings;
 mod held;
 mod held_disk;
+mod held_ends;
 mod held_flood;
 mod held_other_user;
 mod held_programs;

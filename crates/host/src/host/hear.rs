@@ -14,12 +14,16 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::Signal;
 
 use super::Host;
+use super::show::detached;
 use super::wait::Ready;
 use crate::chord::{Chord, Watch};
 use crate::client::{Client, IdleWait, Read, Shown};
 
 /// What begins and ends text that is pasted, for an agent that asked for such marks.
 const PASTE: [&[u8]; 2] = [b"\x1b[200~", b"\x1b[201~"];
+
+/// As much waits for an agent that does not read before no program types more.
+const MOST_TYPED: usize = 1024 * 1024;
 
 /// The longest that anybody waits; a client that means longer asks again.
 const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3_600);
@@ -95,7 +99,7 @@ impl Host {
             }
             HoldRequest::Detach => {
                 let reason = DetachReason::Asked;
-                self.part(number, HoldAnswer::Detached { reason });
+                self.part(number, detached(reason));
                 return None;
             }
             HoldRequest::DetachAll => self.part_from_all(DetachReason::FromElsewhere),
@@ -135,16 +139,11 @@ impl Host {
     ) -> Result<(), Fault> {
         let refused = |words: &str| Fault::new(ErrorCode::BadArgument, words);
         let other = self.clients.iter().position(Client::is_typist);
-        if let (Role::Typist, Some(other)) = (role, other.filter(|other| *other != number)) {
-            if !takes_over {
-                return Err(Fault::new(
-                    ErrorCode::KeyboardTaken,
-                    "somebody else types in this session",
-                )
+        let other = other.filter(|other| role == Role::Typist && *other != number);
+        if other.is_some() && !takes_over {
+            let words = "somebody else types in this session";
+            return Err(Fault::new(ErrorCode::KeyboardTaken, words)
                 .hint("`--read-only` watches, `--take-over` has the other client leave"));
-            }
-            let reason = DetachReason::TakenOver;
-            self.part(other, HoldAnswer::Detached { reason });
         }
         let client = self
             .clients
@@ -159,6 +158,9 @@ impl Host {
             .map_err(|_| refused("the descriptor is of no use"))?;
         let stat = client.stat();
         client.shown = Some(Shown::new(terminal, (role, size, modes), watch, stat));
+        if let Some(other) = other {
+            self.part(other, detached(DetachReason::TakenOver));
+        }
         if role == Role::Typist {
             self.resize(size);
         }
@@ -212,6 +214,15 @@ impl Host {
                 "what is to be typed is not Base64",
             ));
         };
+        if self.read_again.is_some() || self.to_agent.len() > MOST_TYPED {
+            return HoldAnswer::Fault(
+                Fault::new(
+                    ErrorCode::NotAllowed,
+                    "the agent does not read what is typed",
+                )
+                .hint("`amps screen` shows what it does; try again later"),
+            );
+        }
         let is_marked = pasted && self.display.screen().has_bracketed_paste();
         let [begin, end] = if is_marked { PASTE } else { [&[][..]; 2] };
         self.type_in(&[begin, &bytes, end].concat());

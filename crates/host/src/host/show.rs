@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use amps_proto::hold::{DetachReason, HoldAnswer, Role, TerminalSize};
 use amps_screen::reset;
+use rustix::process::Signal;
 
-use super::Host;
 use super::wait::Ready;
-use crate::client::{Client, Shown, State};
+use super::{Host, STOPPED};
+use crate::client::{Client, Life, Shown, State};
+use crate::notes;
 use crate::screen_size;
 
 /// The agent is held up, as by any terminal, while as much waits for the typist's.
@@ -26,11 +28,11 @@ const VIEWS: Duration = Duration::from_millis(33);
 /// How long the rest of a chord may take to be typed.
 const CHORD: Duration = Duration::from_secs(1);
 
+/// How long the terminal of a client that died has to take what brings it back.
+const LAST_WORD: Duration = Duration::from_secs(10);
+
 /// How long a terminal that is left has to take what waits for it.
 const LAST: Duration = Duration::from_secs(1);
-
-/// How long an agent has written nothing that is called quiet.
-const QUIET: Duration = Duration::from_secs(2);
 
 impl Host {
     /// Shows what the agent wrote.
@@ -43,8 +45,8 @@ impl Host {
                 shown.outdate();
                 continue;
             }
-            if !shown.is_its_own() {
-                self.set_aside(number);
+            if shown.life() != Life::Runs {
+                self.leave_alone(number);
                 continue;
             }
             let was_empty = shown.outbox.is_empty();
@@ -69,15 +71,23 @@ impl Host {
         let Some(client) = self.clients.get_mut(number) else {
             return;
         };
-        let Some(shown) = client.shown.as_mut().filter(|_| !client.is_gone) else {
+        let is_gone = client.is_gone;
+        let Some(shown) = client.shown.as_mut() else {
             return;
         };
         if ready.is_over() {
             self.lose(number);
             return;
         }
-        if !shown.is_its_own() {
-            self.set_aside(number);
+        if is_gone {
+            // What brings the terminal back is still on its way.
+            if shown.outbox.flush(&shown.terminal).is_err() {
+                self.lose(number);
+            }
+            return;
+        }
+        if shown.life() != Life::Runs {
+            self.leave_alone(number);
             return;
         }
         if ready.is_writable() {
@@ -115,9 +125,6 @@ impl Host {
                 return;
             }
         };
-        if shown.parting.is_some() {
-            return;
-        }
         let typed = shown.watch.take(typed.get(..length).unwrap_or_default());
         shown.chord_until = shown.watch.is_waiting().then(|| Instant::now() + CHORD);
         if shown.role == Role::Typist {
@@ -125,7 +132,17 @@ impl Host {
         }
         if typed.detach {
             let reason = DetachReason::Asked;
-            self.part(number, HoldAnswer::Detached { reason });
+            self.part(number, detached(reason));
+        }
+    }
+
+    /// Leaves the terminal alone of a client that does not run.
+    fn leave_alone(&mut self, number: usize) {
+        let life = shown_of(&mut self.clients, number).map(Shown::life);
+        match (life, self.clients.get_mut(number)) {
+            (Some(Life::Stopped), _) => self.set_aside(number),
+            (Some(Life::Over), Some(client)) => client.is_gone = true,
+            _ => {}
         }
     }
 
@@ -149,12 +166,35 @@ impl Host {
         if let Some(shown) = shown_of(&mut self.clients, number) {
             shown.state = State::Stale;
         }
+        if std::mem::take(&mut self.is_stopped) {
+            self.agent.signal(Signal::CONT);
+        }
+    }
+
+    /// Sees to an agent that has stopped itself. Where it ends with a terminal, the command stops that
+    /// stands for it there, and a shell continues both. Otherwise there is nobody to continue it but
+    /// the host.
+    fn follow_stop(&mut self, now: Instant) {
+        let typist = self.clients.iter().position(Client::is_typist);
+        match typist.filter(|_| self.hold.ends_with_terminal) {
+            Some(number) => {
+                self.is_stopped = true;
+                self.pause(number);
+                if let Some(client) = self.clients.get_mut(number) {
+                    client.tell(&HoldAnswer::Paused);
+                }
+            }
+            // It is on its way.
+            None if self.opening.is_some() => self.continue_at = Some(now + STOPPED),
+            None => self.agent.signal(Signal::CONT),
+        }
     }
 
     /// Parts from a client: its terminal is brought back to what a shell expects, and then the
     /// client is told why.
     pub(super) fn part(&mut self, number: usize, last: HoldAnswer) {
         let until = Instant::now() + LAST;
+        self.note_seen(number);
         self.tidy_up(number);
         let below = match last {
             HoldAnswer::Detached { .. } => self.below(),
@@ -194,7 +234,7 @@ impl Host {
                 .get(number)
                 .is_some_and(|client| client.shown.is_some())
             {
-                self.part(number, HoldAnswer::Detached { reason });
+                self.part(number, detached(reason));
             }
         }
     }
@@ -205,6 +245,10 @@ impl Host {
             return;
         };
         if shown.state == State::Paused || shown.parting.is_some() {
+            return;
+        }
+        if shown.life() == Life::Stopped {
+            self.set_aside(number);
             return;
         }
         let bytes = if shown.streams(self.size) {
@@ -224,33 +268,39 @@ impl Host {
             return;
         };
         client.shown = None;
-        client.is_gone = true;
+        let reason = DetachReason::TerminalGone;
+        client.tell_last(&detached(reason));
         if self.hold.ends_with_terminal && !self.clients.iter().any(Client::is_typist) {
             self.was_hung_up = true;
             self.agent.hang_up();
         }
     }
 
-    /// Brings the terminal of a client back that died without a word.
+    /// Brings the terminal of a client back that died without a word: its modes at once, and what is
+    /// to be written to it when it takes that.
     pub(super) fn bury(&mut self, number: usize) {
         self.note_seen(number);
-        if let Some(shown) = shown_of(&mut self.clients, number)
-            && !shown.outbox.is_empty()
-        {
+        let Some(shown) = shown_of(&mut self.clients, number) else {
+            return;
+        };
+        if shown.state == State::Paused {
+            shown.outbox.clear();
+            if let Some(client) = self.clients.get_mut(number) {
+                client.shown = None;
+            }
+            return;
+        }
+        if shown.parting.is_some() {
+            return;
+        }
+        shown.restore_line();
+        if !shown.outbox.is_empty() {
             // Nobody knows what it has taken by now.
             shown.outdate();
         }
         self.tidy_up(number);
-        let Some(shown) = self
-            .clients
-            .get_mut(number)
-            .and_then(|client| client.shown.take())
-        else {
-            return;
-        };
-        if shown.state != State::Paused {
-            shown.restore_line();
-            crate::notes::remove(&self.hold.terminals, &shown.terminal);
+        if let Some(shown) = shown_of(&mut self.clients, number) {
+            shown.parting = Some((HoldAnswer::Done, Instant::now() + LAST_WORD));
         }
     }
 
@@ -284,18 +334,21 @@ impl Host {
             }
         }
         self.clients
-            .retain(|client| !(client.is_gone || client.is_leaving && client.outbox.is_empty()));
+            .retain(|client| client.shown.is_some() || !client.has_left());
         let now = Instant::now();
         if now >= self.awaited_until {
             self.opening = None;
+        }
+        self.accept_at = self.accept_at.filter(|at| now < *at);
+        if self.continue_at.take_if(|at| now >= *at).is_some() {
+            self.follow_stop(now);
         }
         for number in 0..self.clients.len() {
             self.tend_terminal(number, now);
             self.tend_idle_wait(number, now);
         }
         self.settle_answers();
-        if self.is_roomy && now >= self.last_output + QUIET {
-            self.is_roomy = false;
+        if self.compacts_at.take_if(|at| now >= *at).is_some() {
             self.display.screen().compact();
         }
     }
@@ -308,13 +361,14 @@ impl Host {
             return;
         };
         if let Some((last, until)) = &shown.parting {
-            if shown.outbox.is_empty() || now >= *until || shown.state == State::Paused {
-                let last = last.clone();
-                self.note_seen(number);
-                if let Some(client) = self.clients.get_mut(number) {
-                    client.shown = None;
-                    client.tell_last(&last);
+            let is_tidy = shown.outbox.is_empty();
+            if is_tidy || now >= *until || shown.state == State::Paused {
+                let last = tidy(last.clone(), is_tidy);
+                if client.is_gone && is_tidy {
+                    notes::remove(&self.hold.terminals, &shown.terminal);
                 }
+                client.shown = None;
+                client.tell_last(&last);
             }
             return;
         }
@@ -344,6 +398,10 @@ impl Host {
         let Some(shown) = shown_of(&mut self.clients, number) else {
             return;
         };
+        if shown.life() != Life::Runs {
+            self.leave_alone(number);
+            return;
+        }
         let mut screen = self.display.screen();
         let fits = shown.size == self.size;
         let opening = self.opening.take_if(|_| shown.role == Role::Typist);
@@ -387,12 +445,12 @@ impl Host {
     }
 
     fn tend_idle_wait(&mut self, number: usize, now: Instant) {
-        let last_output = self.last_output;
+        let last_active = self.last_output.max(self.last_typed);
         let Some(client) = self.clients.get_mut(number) else {
             return;
         };
         let Some(wait) = client.idle_wait else { return };
-        let reached = now >= last_output + wait.quiet;
+        let reached = now >= last_active + wait.quiet;
         if reached || now >= wait.until {
             client.idle_wait = None;
             client.tell(&HoldAnswer::Idle { reached });
@@ -402,20 +460,39 @@ impl Host {
     /// Returns when the next thing is due.
     pub(super) fn due(&self) -> Option<Instant> {
         let drawing = self.display.draws_at();
+        let last_active = self.last_output.max(self.last_typed);
+        // Where there is no room, nothing is read.
+        let read_again = self.read_again.filter(|_| self.has_room());
         let clients = self.clients.iter().flat_map(|client| {
             let idle = client
                 .idle_wait
-                .map(|wait| wait.until.min(self.last_output + wait.quiet));
+                .map(|wait| wait.until.min(last_active + wait.quiet));
             let shown = client.shown.as_ref();
             idle.into_iter().chain(shown.and_then(Shown::due))
         });
         let awaited = self.opening.as_ref().map(|_| self.awaited_until);
-        let roomy = self.is_roomy.then(|| self.last_output + QUIET);
-        [drawing, awaited, roomy, self.read_again]
+        let later = [self.accept_at, self.continue_at, self.compacts_at];
+        [drawing, awaited, read_again]
             .into_iter()
+            .chain(later)
             .flatten()
             .chain(clients)
             .min()
+    }
+}
+
+/// Returns the last word to a client that is detached.
+pub(super) fn detached(reason: DetachReason) -> HoldAnswer {
+    let is_tidy = true;
+    HoldAnswer::Detached { reason, is_tidy }
+}
+
+/// Returns the last word to a client, with whether its terminal has taken what brings it back.
+fn tidy(last: HoldAnswer, is_tidy: bool) -> HoldAnswer {
+    match last {
+        HoldAnswer::Detached { reason, .. } => HoldAnswer::Detached { reason, is_tidy },
+        HoldAnswer::Ended { exit, .. } => HoldAnswer::Ended { exit, is_tidy },
+        last => last,
     }
 }
 

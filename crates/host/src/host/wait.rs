@@ -4,12 +4,13 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use super::Host;
 use super::show::ROOM;
 use crate::client::State;
+use crate::left_until;
 use crate::outbox::Outbox;
 
 /// As much may wait for an agent that does not read before no more is read for it.
@@ -82,14 +83,11 @@ impl Host {
     fn sources(&self) -> Vec<(Source, PollFd<'_>)> {
         let with =
             |source, descriptor, flags| (source, PollFd::from_borrowed_fd(descriptor, flags));
-        let mut sources = vec![
-            with(Source::Signals, self.signals.as_fd(), PollFlags::IN),
-            with(
-                Source::Listener,
-                self.hold.listener.socket.as_fd(),
-                PollFlags::IN,
-            ),
-        ];
+        let mut sources = vec![with(Source::Signals, self.signals.as_fd(), PollFlags::IN)];
+        if self.accept_at.is_none_or(|at| at <= Instant::now()) {
+            let socket = self.hold.listener.socket.as_fd();
+            sources.push(with(Source::Listener, socket, PollFlags::IN));
+        }
         let end = self.agent.handle();
         sources.extend(end.map(|handle| with(Source::AgentEnd, handle, PollFlags::IN)));
         for (number, client) in self.clients.iter().enumerate() {
@@ -106,27 +104,23 @@ impl Host {
                 continue;
             };
             let mut flags = PollFlags::empty();
-            flags.set(PollFlags::IN, self.to_agent.len() < TYPED_AHEAD);
+            // Of a client that is leaving what is typed is for its shell.
+            let reads = !client.is_gone && shown.parting.is_none();
+            let has_room = self.to_agent.len() < TYPED_AHEAD;
+            flags.set(PollFlags::IN, reads && has_room);
             flags.set(
                 PollFlags::OUT,
                 !shown.outbox.is_empty() || shown.state == State::Stuck,
             );
             sources.push(with(Source::Terminal(number), shown.fd(), flags));
         }
-        let may_read = self.read_again.is_none_or(|again| again <= Instant::now());
+        // That nobody has it open is told without end.
+        let is_open = self.read_again.is_none_or(|again| again <= Instant::now());
         let mut flags = PollFlags::empty();
-        flags.set(PollFlags::IN, may_read && self.has_room());
-        flags.set(PollFlags::OUT, !self.to_agent.is_empty());
+        flags.set(PollFlags::IN, is_open && self.has_room());
+        flags.set(PollFlags::OUT, is_open && !self.to_agent.is_empty());
         let terminal = self.agent.terminal().filter(|_| !flags.is_empty());
         sources.extend(terminal.map(|terminal| with(Source::Agent, terminal, flags)));
         sources
-    }
-}
-
-fn left_until(instant: Instant) -> Timespec {
-    let left = instant.saturating_duration_since(Instant::now());
-    Timespec {
-        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(left.subsec_nanos()),
     }
 }
