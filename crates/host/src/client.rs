@@ -177,11 +177,12 @@ impl Client {
         File::open(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()
     }
 
-    /// Returns whether what is typed at its terminal goes to the agent.
+    /// Returns whether what is typed at its terminal goes to the agent. One that is being parted
+    /// from types no more.
     pub(crate) fn is_typist(&self) -> bool {
         self.shown
             .as_ref()
-            .is_some_and(|shown| shown.role == Role::Typist)
+            .is_some_and(|shown| shown.role == Role::Typist && shown.parting.is_none())
     }
 }
 

@@ -21,6 +21,7 @@ mod held_disk;
 mod held_flood;
 mod held_other_user;
 mod held_programs;
+mod held_races;
 mod held_recorded;
 mod held_scope;
 mod held_splits;

@@ -8,7 +8,7 @@ use amps_screen::reset;
 
 use super::Host;
 use super::wait::Ready;
-use crate::client::{Client, Shown, State};
+use crate::client::{Shown, State};
 use crate::screen_size;
 
 /// The agent is held up, as by any terminal, while as much waits for the typist's.
@@ -174,6 +174,7 @@ impl Host {
     /// client is told why.
     pub(super) fn part(&mut self, number: usize, last: HoldAnswer) {
         let until = Instant::now() + LAST;
+        self.note_seen(number);
         self.tidy_up(number);
         let below = match last {
             HoldAnswer::Detached { .. } => self.below(),
@@ -246,9 +247,10 @@ impl Host {
         let Some(client) = self.clients.get_mut(number) else {
             return;
         };
+        let was_typist = client.is_typist();
         client.shown = None;
         client.is_gone = true;
-        if self.hold.ends_with_terminal && !self.clients.iter().any(Client::is_typist) {
+        if self.hold.ends_with_terminal && was_typist {
             self.was_hung_up = true;
             self.agent.hang_up();
         }
