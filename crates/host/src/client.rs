@@ -166,6 +166,12 @@ impl Client {
         Some(line)
     }
 
+    /// Hears nothing more of a program that speaks another protocol.
+    pub(crate) fn refuse(&mut self) {
+        self.inbox.clear();
+        self.is_gone = true;
+    }
+
     /// Takes the descriptor that came last.
     pub(crate) fn take_descriptor(&mut self) -> Option<OwnedFd> {
         self.descriptor.take()
