@@ -17,6 +17,7 @@ mod daemon;
 mod disk;
 mod endings;
 mod held;
+mod held_crash;
 mod held_disk;
 mod held_flood;
 mod held_other_user;
