@@ -26,6 +26,7 @@ mod held_races;
 mod held_recorded;
 mod held_scope;
 mod held_splits;
+mod held_surroundings;
 mod held_terminals;
 mod held_versions;
 mod launch;
