@@ -183,6 +183,12 @@ impl Client {
         Some(line)
     }
 
+    /// Hears nothing more of a program that speaks another protocol.
+    pub(crate) fn refuse(&mut self) {
+        self.inbox.clear();
+        self.is_gone = true;
+    }
+
     /// Takes the descriptor that came last.
     pub(crate) fn take_descriptor(&mut self) -> Option<OwnedFd> {
         self.descriptor.take()
@@ -199,7 +205,8 @@ impl Client {
         self.is_gone || self.is_leaving && self.outbox.is_empty()
     }
 
-    /// Returns whether what is typed at its terminal goes to the agent.
+    /// Returns whether what is typed at its terminal goes to the agent. One that is being parted
+    /// from types no more.
     pub(crate) fn is_typist(&self) -> bool {
         self.shown
             .as_ref()

@@ -34,6 +34,7 @@ fn home_of_other() -> Option<Home> {
     let other = home.install_script("as-other", &format!("{become_other} \"$@\""));
     let can = home.command(&other, ["test", "-x", AMPS]).run();
     if can.status != Exit::Code(0) {
+        skipped(&can.text());
         return None;
     }
     let amps = home.install_script(
@@ -51,6 +52,11 @@ fn home_of_other() -> Option<Home> {
         "the terminal is not theirs"
     );
     Some(home)
+}
+
+#[expect(clippy::print_stderr, reason = "a test that cannot run says why")]
+fn skipped(why: &str) {
+    eprintln!("skipped: the other user cannot run the program: {why}");
 }
 
 #[test]

@@ -251,3 +251,51 @@ fn the_turns_of_an_agent_are_marks_of_its_cast() {
     let marks: Vec<String> = events.filter(|event| event.starts_with('m')).collect();
     assert_eq!(marks, ["m turn 1", "m turn 2"]);
 }
+
+#[test]
+fn keys_that_are_none_are_found_out_before_the_agent_runs() {
+    let mut home = home();
+    let folder = home.folder("work");
+    home.set_env("AMPSM_HOLD_DETACH", "d");
+    let mut terminal = home
+        .amps([
+            "--record",
+            "sh",
+            "-c",
+            "test -t 0 && echo on the terminal; exit 6",
+        ])
+        .cwd(&folder)
+        .terminal();
+    assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(6));
+    let shown = terminal.contents();
+    assert!(
+        shown.contains("amps: not recorded: `hold.detach` names no keys"),
+        "{shown}"
+    );
+    assert!(shown.contains("on the terminal"), "{shown}");
+    assert_eq!(settled(&home, "@")["binding"], "launcher");
+}
+
+#[test]
+fn closing_the_terminal_of_who_only_watches_ends_no_recorded_run() {
+    let home = home();
+    let folder = home.folder("work");
+    let mut terminal = home
+        .amps(["--record", "--name", "mine", "sh", "-c", CAT])
+        .cwd(&folder)
+        .terminal();
+    terminal.wait_for_text("ready");
+    terminal.send("typed\r");
+    terminal.wait_for_text("typed\ntyped");
+    terminal.send(CHORD);
+    assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(0));
+    let mut watcher = attach(&home, &["--read-only", "mine"]);
+    watcher.wait_for_text("typed\ntyped");
+    watcher.close();
+    watcher.wait_exit(PATIENCE);
+    let mut again = attach(&home, &["mine"]);
+    again.wait_for_text("typed\ntyped");
+    again.send("\x04");
+    assert_eq!(again.wait_exit(PATIENCE), Exit::Code(0));
+    assert_eq!(settled(&home, "mine")["status"], "completed");
+}

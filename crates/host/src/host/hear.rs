@@ -56,7 +56,9 @@ impl Host {
         if !client.has_greeted {
             client.has_greeted = true;
             let greeting = serde_json::from_slice::<Hello>(line);
-            client.is_gone = !greeting.is_ok_and(|hello| hello.is_understood());
+            if !greeting.is_ok_and(|hello| hello.is_understood()) {
+                client.refuse();
+            }
             return;
         }
         let answer = match serde_json::from_slice::<HoldRequest>(line) {

@@ -267,10 +267,11 @@ impl Host {
         let Some(client) = self.clients.get_mut(number) else {
             return;
         };
+        let was_typist = client.is_typist();
         client.shown = None;
         let reason = DetachReason::TerminalGone;
         client.tell_last(&detached(reason));
-        if self.hold.ends_with_terminal && !self.clients.iter().any(Client::is_typist) {
+        if self.hold.ends_with_terminal && was_typist {
             self.was_hung_up = true;
             self.agent.hang_up();
         }
