@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use amps_screen::{Answer, Screen};
 
-/// As many queued bytes are a flood.
-const FLOOD: usize = 128 * 1024;
+/// As many queued bytes are a flood. The more are drawn at once, the more of them scroll out unseen
+/// and need no drawing.
+const FLOOD: usize = 1024 * 1024;
 
 /// As many bytes at once are drawn when no more follow.
 const MUCH: usize = 4 * 1024;

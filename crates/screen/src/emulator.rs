@@ -126,6 +126,12 @@ impl Emulator {
         self.is_updating
     }
 
+    /// Returns whether a line feed in the last row scrolls all rows.
+    pub(crate) fn scrolls_whole(&self) -> bool {
+        self.notes.region == (0..i32::from(self.size().rows))
+            && !self.mode().contains(TermMode::ORIGIN)
+    }
+
     /// Returns whether the terminal is as a shell expects it, whatever it shows.
     pub(crate) fn is_plain(&self) -> bool {
         let modes = TermMode::default() | TermMode::URGENCY_HINTS;

@@ -7,6 +7,7 @@
 #![warn(clippy::wildcard_enum_match_arm, clippy::indexing_slicing)]
 
 mod emulator;
+mod flood;
 mod keyboard;
 mod modes;
 mod notes;

@@ -7,11 +7,15 @@ use std::time::Duration;
 use alacritty_terminal::vte::ansi::{Processor, Timeout};
 
 use crate::emulator::{Emulator, Outbox};
+use crate::flood;
 use crate::redraw::{Scrollback, redraw};
 use crate::reset::reset;
 use crate::size::Size;
 use crate::unfinished::Unfinished;
 use crate::view;
+
+/// As many bytes at once are worth a look at how many of them are drawn in vain.
+const FLOOD: usize = 16 * 1024;
 
 /// What a terminal would have answered to a question of the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +31,7 @@ pub struct Screen {
     parser: Processor<Immediate>,
     emulator: Emulator,
     unfinished: Unfinished,
+    scrollback_lines: usize,
     advanced: u64,
     outbox: Receiver<String>,
     answers: Vec<Answer>,
@@ -46,6 +51,7 @@ impl Screen {
             parser: Processor::new(),
             emulator: Emulator::new(size.clamped(), scrollback_lines, Outbox(sender)),
             unfinished: Unfinished::default(),
+            scrollback_lines,
             advanced: 0,
             outbox,
             answers: Vec::new(),
@@ -72,11 +78,21 @@ impl Screen {
 
     /// Parses bytes that do not begin within a character, but for a character begun at their end.
     fn parse(&mut self, bytes: &[u8]) {
+        let bytes = bytes.get(self.without_effect(bytes)..).unwrap_or_default();
         let start = self.unfinished.excess(bytes);
         self.unfinished.advance(bytes);
         let end = bytes.len() - self.unfinished.character_length();
         let whole = bytes.get(start..end).unwrap_or_default();
         self.parser.advance(&mut self.emulator, whole);
+    }
+
+    /// Returns how many bytes at the beginning leave nothing behind.
+    fn without_effect(&self, bytes: &[u8]) -> usize {
+        if bytes.len() < FLOOD || !self.unfinished.is_empty() || !self.emulator.scrolls_whole() {
+            return 0;
+        }
+        let lines = usize::from(self.size().rows) + self.scrollback_lines + 1;
+        flood::without_effect(bytes, lines)
     }
 
     /// Changes the size, as a terminal does that wraps its lines anew.

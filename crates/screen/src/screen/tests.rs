@@ -4,6 +4,7 @@ mod answers;
 mod carried;
 mod endurance;
 mod exact;
+mod flood;
 mod mended;
 mod others;
 mod state;
