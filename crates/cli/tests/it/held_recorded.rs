@@ -231,12 +231,20 @@ fn the_turns_of_an_agent_are_marks_of_its_cast() {
     let home = home();
     let repo = home.repo("work");
     let turn = format!(
-        "echo one; {AMPS} checkpoint --turn; echo two > made.txt; {AMPS} checkpoint --turn; echo three"
+        "echo one; {AMPS} checkpoint --turn; read; echo two > made.txt; {AMPS} checkpoint --turn; read"
     );
     let mut terminal = home
-        .amps(["--record", "sh", "-c", &turn])
+        .amps(["--record", "bash", "-c", &turn])
         .cwd(repo.path())
         .terminal();
+    for turn in 1..=2 {
+        wait::until(format!("turn {turn}"), PATIENCE, || {
+            let log = home.amps(["log"]).run().stdout_text();
+            log.contains(&format!("the agent ended turn {turn}\n"))
+                .then_some(())
+        });
+        terminal.send("\r");
+    }
     assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(0));
     settled(&home, "@");
     let cast = home.amps(["export-cast", "@"]).run().ok().stdout_text();
