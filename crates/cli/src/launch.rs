@@ -28,7 +28,7 @@ use amps_proto::exit_code;
 use amps_proto::fault::Fault;
 
 use self::link::Link;
-use self::signals::Signals;
+use self::signals::{Signals, is_of_keyboard};
 use self::wait::{Observed, Waiter};
 use crate::args::{HoldOptions, LaunchOptions};
 use crate::context::Context;
@@ -187,6 +187,13 @@ fn give_back(exit: Exit, killed_here: bool) -> ExitCode {
 fn agent_name(command: &std::ffi::OsStr) -> String {
     let name = Path::new(command).file_name().unwrap_or(command);
     amps_core::path::visible(&name.to_string_lossy())
+/// Ends this process as an agent ended that was shown on its terminal, which the keys of the
+/// keyboard reached and not this process.
+pub(crate) fn end_as_shown(exit: Exit) -> ExitCode {
+    let from_keyboard = exit.signal().is_some_and(is_of_keyboard);
+    give_back(exit, from_keyboard)
+}
+
 }
 
 fn not_started(error: &ExecError) -> Failure {

@@ -188,7 +188,7 @@ fn show(context: &Context, session_id: SessionId) -> Outcome {
         Ok(held) => commands::attach::show(context, held, (Role::Typist, false), true),
         // It was shorter than this process took to come.
         Err(failure) => match held::exit_of(context, session_id) {
-            Some(exit) => Ok(super::give_back(exit, false)),
+            Some(exit) => Ok(super::end_as_shown(exit)),
             None => Err(failure),
         },
     }
