@@ -82,7 +82,21 @@ pub(super) fn way(context: &Context, options: HoldOptions) -> Option<Way> {
     if !detach && !hold && !has_terminal() {
         return None;
     }
-    let is_recorded = record || context.hold_config().1.always;
+    let always = match context.configured() {
+        Ok((_, config)) => config.record.always,
+        // It is said when the host is ordered, which is not without keys to leave by.
+        Err(_) if !detach && (hold || record) => false,
+        Err(failure) => {
+            let what = if detach {
+                "not configured"
+            } else {
+                "not recorded"
+            };
+            output::say(&format!("amps: {what}: {}", failure.reason()));
+            false
+        }
+    };
+    let is_recorded = record || always;
     (detach || hold || is_recorded).then_some(Way {
         is_shown: !detach,
         outlives: detach || hold,
@@ -158,10 +172,7 @@ pub(super) fn start(
         Err(NotHeld::Failed(code)) => return Err(Failure::Launch(code)),
         Err(NotHeld::NoHost(fault)) if way.is_shown => {
             let what = if way.outlives { "held" } else { "recorded" };
-            let Fault {
-                message, causes, ..
-            } = *fault;
-            let why = [vec![message], causes].concat().join(": ");
+            let why = Failure::Fault(fault).reason();
             output::say(&format!("amps: not {what}: {why}"));
             return Ok(None);
         }

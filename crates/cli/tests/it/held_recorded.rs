@@ -1,6 +1,6 @@
 //! Recording what an agent shows: as it is asked for, and without a trace for the agent.
 
-use amps_testkit::{Exit, PATIENCE, Signal, TerminalOptions, process, wait};
+use amps_testkit::{Exit, Home, PATIENCE, Signal, TerminalOptions, process, wait};
 use serde_json::json;
 
 use crate::held::{CHORD, attach, hold, host_of, wait_for_screen};
@@ -152,6 +152,42 @@ fn the_configuration_records_every_run_on_a_terminal_and_no_other() {
             .stderr_text()
             .contains("not recorded: standard input and output are no terminal")
     );
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_said_and_the_agent_runs() {
+    let mut home = home();
+    let folder = home.folder("work");
+    home.amps(["daemon", "start"]).run().ok();
+    let config = home.config_dir().join("config.yaml");
+    std::fs::write(config, "record: always\nhold:\n  scrollback: many\n").unwrap();
+    let shown = |home: &Home, args: &[&str]| {
+        let command = home.amps([args, &["echo", "ran"]].concat());
+        let mut terminal = command.cwd(&folder).terminal();
+        assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(0), "{args:?}");
+        let shown = terminal.contents();
+        assert_eq!(shown.matches("amps: not").count(), 1, "{shown}");
+        assert!(shown.ends_with("\nran"), "{shown}");
+        shown
+    };
+    for (args, not) in [
+        (&[][..], "amps: not recorded: "),
+        (&["--record"], "amps: not recorded: "),
+        (&["--hold"], "amps: not held: "),
+    ] {
+        let shown = shown(&home, args);
+        assert!(
+            shown.contains(not) && shown.contains("hold.scrollback"),
+            "{shown}"
+        );
+    }
+    let held = home.amps(["--detach", "echo", "ran"]).cwd(&folder);
+    let said = held.run().ok().stderr_text();
+    assert!(said.contains("amps: not configured: "), "{said}");
+    std::fs::write(home.config_dir().join("config.yaml"), "record: always\n").unwrap();
+    home.set_env("AMPSM_RECORD_MAX_SIZE", "1MiB");
+    let shown = shown(&home, &[]);
+    assert!(shown.contains("AMPSM_RECORD_MAX_SIZE"), "{shown}");
 }
 
 #[test]
