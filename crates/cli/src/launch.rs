@@ -101,6 +101,9 @@ pub(crate) fn launch(context: &Context, options: &LaunchOptions, command: &[OsSt
         prepared.get_or_init(prepare);
     };
     let mut link = Link::open(context, facts, &meanwhile);
+    if let Some(warning) = link.take_warning() {
+        output::say(&format!("amps: {warning}"));
+    }
     let waiter = match prepared.into_inner() {
         Some(waiter) => waiter?,
         None => prepare()?,
@@ -184,9 +187,6 @@ fn give_back(exit: Exit, killed_here: bool) -> ExitCode {
     ExitCode::from(u8::try_from(exit.shell_code() & 0xff).unwrap_or(exit_code::LAUNCH_FAILED))
 }
 
-fn agent_name(command: &std::ffi::OsStr) -> String {
-    let name = Path::new(command).file_name().unwrap_or(command);
-    amps_core::path::visible(&name.to_string_lossy())
 /// Ends this process as an agent ended that was shown on its terminal, which the keys of the
 /// keyboard reached and not this process.
 pub(crate) fn end_as_shown(exit: Exit) -> ExitCode {
@@ -194,6 +194,9 @@ pub(crate) fn end_as_shown(exit: Exit) -> ExitCode {
     give_back(exit, from_keyboard)
 }
 
+fn agent_name(command: &std::ffi::OsStr) -> String {
+    let name = Path::new(command).file_name().unwrap_or(command);
+    amps_core::path::visible(&name.to_string_lossy())
 }
 
 fn not_started(error: &ExecError) -> Failure {
