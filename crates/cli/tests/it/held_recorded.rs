@@ -204,14 +204,49 @@ fn what_was_shown_before_a_host_was_killed_is_recorded() {
         terminal.wait_for_text(&format!("{number}\n{number}"));
     }
     let shown = terminal.bytes();
+    wait_for_count(
+        &home,
+        "mine",
+        &json!({ "bytes": null, "lost": null, "cut": null }),
+    );
     process::send(host_of(&home, "mine"), Signal::KILL);
     terminal.wait_exit(PATIENCE);
     assert_eq!(settled(&home, "mine")["status"], "disconnected");
+    let counted = json!({ "bytes": shown.len(), "lost": 0, "cut": false });
+    wait_for_count(&home, "mine", &counted);
     assert_eq!(home.amps(["play", "mine"]).run().ok().stdout, shown);
     let cast = home.amps(["export-cast", "mine"]).run().ok().stdout_text();
     let last = cast.lines().last().unwrap();
     let last: serde_json::Value = serde_json::from_str(last).unwrap();
     assert_eq!(last[1], "x", "an exit event always: {last}");
+}
+
+/// Waits until a record tells how much is recorded.
+#[track_caller]
+fn wait_for_count(home: &Home, session: &str, counted: &serde_json::Value) {
+    let what = format!("to be recorded: {counted}");
+    let daemon = home.daemon();
+    daemon.wait_for_session(session, &what, PATIENCE, |record| {
+        record["runs"][0]["recording"] == *counted
+    });
+}
+
+#[test]
+fn what_a_host_recorded_is_counted_by_the_next_daemon_if_both_were_killed() {
+    let home = home();
+    let folder = home.folder("work");
+    let record = home.amps(["--record", "--name", "mine", "sh", "-c", CAT]);
+    let terminal = record.cwd(&folder).terminal();
+    terminal.wait_for_text("ready");
+    let host = host_of(&home, "mine");
+    process::send(home.daemon().wait_alive(PATIENCE), Signal::STOP);
+    process::send(host, Signal::KILL);
+    terminal.wait_for_text("ready");
+    process::wait_gone(host, PATIENCE);
+    home.daemon().kill();
+    assert_eq!(settled(&home, "mine")["status"], "disconnected");
+    let counted = json!({ "bytes": 7, "lost": 0, "cut": false });
+    wait_for_count(&home, "mine", &counted);
 }
 
 #[test]
