@@ -44,8 +44,8 @@ impl Context {
         Ok((home, config))
     }
 
-    /// Returns how sessions are held and recorded. What is wrong with the configuration keeps no
-    /// agent from running.
+    /// Returns how a host holds and records its session. What is wrong with the configuration keeps
+    /// no agent from running; who started the host has said it.
     pub(crate) fn hold_config(&self) -> (HoldConfig, RecordConfig) {
         self.configured()
             .map(|(_, config)| (config.hold, config.record))

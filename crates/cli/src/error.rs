@@ -29,6 +29,20 @@ impl Failure {
         Fault::of(code, error).into()
     }
 
+    /// Returns why, in one line.
+    pub(crate) fn reason(self) -> String {
+        match self {
+            Self::Fault(fault) => {
+                let Fault {
+                    message, causes, ..
+                } = *fault;
+                [vec![message], causes].concat().join(": ")
+            }
+            Self::BrokenPipe => "the reader of the output has left".to_owned(),
+            Self::Launch(code) => format!("it ended with code {code}"),
+        }
+    }
+
     /// Shows the failure and returns its exit code.
     pub(crate) fn report(self) -> ExitCode {
         match self {

@@ -1,21 +1,20 @@
 //! Finding the host of a session.
 
-use std::time::Duration;
+use std::fs::{self, DirEntry};
+use std::time::{Duration, SystemTime};
 
 use amps_core::error::ErrorCode;
 use amps_core::exit::Exit;
-use amps_core::id::SessionId;
-use amps_core::session::{Binding, Status};
+use amps_core::id::{IdPrefix, SessionId};
+use amps_core::session::Binding;
+use amps_engine::home::Home;
 use amps_engine::process::SESSION_VARIABLE;
 use amps_host::{Connection, ConnectionError};
 use amps_proto::fault::Fault;
 use amps_proto::hold::{HoldAnswer, HoldRequest};
-use amps_proto::request::{Query, Request};
-use amps_proto::response::Response;
 use amps_proto::view::SessionView;
 
 use crate::commands::show;
-use crate::connect;
 use crate::context::Context;
 use crate::error::Failure;
 
@@ -25,21 +24,66 @@ pub(crate) struct Held {
     pub(crate) connection: Connection,
 }
 
+/// The fewest characters of an id by which a host is found without the daemon. Fewer may be a name.
+const FEWEST: usize = 4;
+
 /// Finds the session that is meant, or the newest that is held if none is named, and connects to
-/// its host.
+/// its host. The daemon is asked only for what the sockets of the hosts do not tell, as a host can
+/// be reached when no daemon can.
 pub(crate) fn find(context: &Context, reference: Option<&str>) -> Result<Held, Failure> {
-    match reference {
-        Some(reference) => by_reference(context, reference),
-        None => newest(context),
+    let home = context.home()?;
+    let Some(reference) = reference else {
+        return newest(&home);
+    };
+    match by_socket(&home, reference) {
+        Some(session_id) => reach(context, session_id),
+        None => of(context, &show::fetch_now(context, reference)?),
     }
 }
 
-fn by_reference(context: &Context, reference: &str) -> Result<Held, Failure> {
-    of(context, &show::fetch_now(context, reference)?)
+/// Returns the one session whose host has a socket and whose id begins so.
+fn by_socket(home: &Home, reference: &str) -> Option<SessionId> {
+    let prefix = IdPrefix::parse(reference).filter(|_| reference.len() >= FEWEST)?;
+    let mut meant = hosts(home)
+        .into_iter()
+        .map(|(_, id)| id)
+        .filter(|id| id.to_string().starts_with(prefix.as_str()));
+    meant.next().filter(|_| meant.next().is_none())
+}
+
+/// Finds the newest session whose host listens.
+fn newest(home: &Home) -> Result<Held, Failure> {
+    let mut hosts = hosts(home);
+    hosts.sort();
+    for (_, session_id) in hosts.into_iter().rev() {
+        match Connection::open(&home.host_socket(session_id)) {
+            // Its host was killed.
+            Err(ConnectionError::Absent(_)) => {}
+            opened => return held(session_id, opened),
+        }
+    }
+    Err(
+        Fault::new(ErrorCode::NotFound, "no session is held at the moment")
+            .hint("`amps --detach AGENT` starts one")
+            .into(),
+    )
+}
+
+/// Returns the sessions whose hosts have sockets, with when these were made.
+fn hosts(home: &Home) -> Vec<(SystemTime, SessionId)> {
+    let Ok(entries) = fs::read_dir(home.hosts()) else {
+        return Vec::new();
+    };
+    let host = |entry: DirEntry| {
+        let name = entry.file_name();
+        let id = name.to_str()?.strip_suffix(".sock")?.parse().ok()?;
+        Some((entry.metadata().ok()?.modified().ok()?, id))
+    };
+    entries.filter_map(|entry| host(entry.ok()?)).collect()
 }
 
 /// Connects to the host of a session.
-pub(crate) fn of(context: &Context, view: &SessionView) -> Result<Held, Failure> {
+fn of(context: &Context, view: &SessionView) -> Result<Held, Failure> {
     let session = &view.session;
     let id = session.session_id.short();
     if session.status.is_final() {
@@ -51,9 +95,14 @@ pub(crate) fn of(context: &Context, view: &SessionView) -> Result<Held, Failure>
             .hint("`amps --detach AGENT` starts a session that is held")
             .into());
     }
-    connect_to(context, session.session_id).map_err(|failure| {
+    reach(context, session.session_id)
+}
+
+/// Connects to the host of a session that was held just now.
+fn reach(context: &Context, session_id: SessionId) -> Result<Held, Failure> {
+    connect_to(context, session_id).map_err(|failure| {
         // It may have ended in this very moment.
-        match show::fetch_now(context, &session.session_id.to_string()) {
+        match show::fetch_now(context, &session_id.to_string()) {
             Ok(view) if view.session.status.is_final() => has_ended(&view),
             _ => failure,
         }
@@ -80,34 +129,17 @@ pub(crate) fn exit_of(context: &Context, session_id: SessionId) -> Option<Exit> 
     }
 }
 
-/// Finds the newest session whose host listens.
-fn newest(context: &Context) -> Result<Held, Failure> {
-    let query = Query {
-        status: vec![Status::Created, Status::Active],
-        ..Query::default()
-    };
-    let Response::Page { sessions } = connect::ask(context, Request::List(query))? else {
-        return Err(connect::unexpected());
-    };
-    let home = context.home()?;
-    let held = sessions
-        .iter()
-        .map(|row| row.session_id)
-        .find(|id| home.host_socket(*id).exists());
-    match held {
-        Some(id) => connect_to(context, id),
-        None => Err(
-            Fault::new(ErrorCode::NotFound, "no session is held at the moment")
-                .hint("`amps --detach AGENT` starts one")
-                .into(),
-        ),
-    }
-}
-
 /// Connects to the host of a session that is held.
 pub(crate) fn connect_to(context: &Context, session_id: SessionId) -> Result<Held, Failure> {
     let socket = context.home()?.host_socket(session_id);
-    match Connection::open(&socket) {
+    held(session_id, Connection::open(&socket))
+}
+
+fn held(
+    session_id: SessionId,
+    opened: Result<Connection, ConnectionError>,
+) -> Result<Held, Failure> {
+    match opened {
         Ok(connection) => Ok(Held {
             session_id,
             connection,

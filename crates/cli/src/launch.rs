@@ -28,7 +28,7 @@ use amps_proto::exit_code;
 use amps_proto::fault::Fault;
 
 use self::link::Link;
-use self::signals::Signals;
+use self::signals::{Signals, is_of_keyboard};
 use self::wait::{Observed, Waiter};
 use crate::args::{HoldOptions, LaunchOptions};
 use crate::context::Context;
@@ -101,6 +101,9 @@ pub(crate) fn launch(context: &Context, options: &LaunchOptions, command: &[OsSt
         prepared.get_or_init(prepare);
     };
     let mut link = Link::open(context, facts, &meanwhile);
+    if let Some(warning) = link.take_warning() {
+        output::say(&format!("amps: {warning}"));
+    }
     let waiter = match prepared.into_inner() {
         Some(waiter) => waiter?,
         None => prepare()?,
@@ -182,6 +185,13 @@ fn give_back(exit: Exit, killed_here: bool) -> ExitCode {
         signals::end_by(signal);
     }
     ExitCode::from(u8::try_from(exit.shell_code() & 0xff).unwrap_or(exit_code::LAUNCH_FAILED))
+}
+
+/// Ends this process as an agent ended that was shown on its terminal, which the keys of the
+/// keyboard reached and not this process.
+pub(crate) fn end_as_shown(exit: Exit) -> ExitCode {
+    let from_keyboard = exit.signal().is_some_and(is_of_keyboard);
+    give_back(exit, from_keyboard)
 }
 
 fn agent_name(command: &std::ffi::OsStr) -> String {

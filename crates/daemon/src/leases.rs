@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 
 use crate::daemon::Daemon;
 use crate::owners::{Owners, Watched};
+use crate::recordings;
 use crate::recovery;
 
 /// How long a dead owner's connection may still hold its last words.
@@ -333,16 +334,24 @@ pub(crate) async fn end_vacated(
         detail: detail(proof, binding, exit),
     };
     let mut pause = Duration::from_secs(1);
-    while let Err(fault) = daemon.end(id, ending, evidence.clone()).await {
-        tracing::error!(session = %id, %fault, "a session with a dead owner could not be ended");
+    let ended = loop {
+        match daemon.end(id, ending, evidence.clone()).await {
+            Ok(ended) => break ended,
+            Err(fault) => {
+                tracing::error!(session = %id, %fault, "a session with a dead owner could not be ended");
+            }
+        }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
         if daemon.leases.binding(id).is_none() {
             return;
         }
-    }
+    };
     if binding == Binding::Host {
         recovery::remove_dead_socket(daemon.home.host_socket(id)).await;
+    }
+    if ended.run.recording.is_some() {
+        recordings::count(&daemon, id).await;
     }
 }
 

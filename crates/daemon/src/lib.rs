@@ -14,6 +14,7 @@ mod leases;
 mod log;
 mod owners;
 mod queries;
+mod recordings;
 mod recovery;
 mod run;
 mod starter;

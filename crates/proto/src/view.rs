@@ -101,7 +101,7 @@ pub struct RunView {
     pub capture: Capture,
     /// How much of the agent's terminal is recorded; null if it is not.
     #[serde(default)]
-    pub recording: Option<Recording>,
+    pub recording: Option<RecordingView>,
     /// Its changeset.
     pub changeset_id: Option<ChangesetId>,
     /// The commit of an iteration; null for a launched session.
@@ -116,8 +116,44 @@ pub struct RunView {
     pub context_ids: Vec<String>,
 }
 
+/// How much of an agent's terminal is recorded. It is known when the run is over; until then all
+/// is null.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordingView {
+    /// Bytes of output that the journal holds.
+    pub bytes: Option<u64>,
+    /// Bytes of output that could not be recorded.
+    pub lost: Option<u64>,
+    /// Whether the beginning was dropped.
+    pub cut: Option<bool>,
+}
+
+impl RecordingView {
+    fn new(recording: Recording, is_known: bool) -> Self {
+        let Recording { bytes, lost, cut } = recording;
+        Self {
+            bytes: is_known.then_some(bytes),
+            lost: is_known.then_some(lost),
+            cut: is_known.then_some(cut),
+        }
+    }
+
+    /// Returns how much is recorded; `None` if that is not known yet.
+    pub fn known(self) -> Option<Recording> {
+        Some(Recording {
+            bytes: self.bytes?,
+            lost: self.lost?,
+            cut: self.cut?,
+        })
+    }
+}
+
 impl From<Run> for RunView {
     fn from(run: Run) -> Self {
+        let is_over = run.status.is_final();
+        let recording = run
+            .recording
+            .map(|recording| RecordingView::new(recording, is_over));
         Self {
             run_id: run.run_id,
             number: run.number,
@@ -134,7 +170,7 @@ impl From<Run> for RunView {
             base: run.base,
             end: run.end,
             capture: run.capture,
-            recording: run.recording,
+            recording,
             changeset_id: run.changeset_id,
             commit: None,
             gate: None,

@@ -13,7 +13,7 @@ use crate::commands::terminal;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::held::{self, Held};
-use crate::{Outcome, output};
+use crate::{Outcome, launch, output};
 
 /// Shows a held session until it is detached or ends.
 pub(crate) fn run(context: &Context, args: &AttachArgs) -> Outcome {
@@ -57,10 +57,11 @@ pub(crate) fn show(
         attached = Ok(Attached::Ended(exit));
     }
     match attached {
+        Ok(Attached::Ended(exit)) if signals != SignalsFor::Client => {
+            Ok(launch::end_as_shown(exit))
+        }
         Ok(Attached::Ended(exit)) => {
-            if signals == SignalsFor::Client {
-                output::say(&format!("[session {id} ended: {exit}]"));
-            }
+            output::say(&format!("[session {id} ended: {exit}]"));
             Ok(ExitCode::from(
                 u8::try_from(exit.shell_code() & 0xff).unwrap_or(u8::MAX),
             ))

@@ -2,8 +2,14 @@
 //! turn.
 
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use amps_core::checkpoint::Cause;
+use amps_engine::clock::Clock;
+use amps_engine::home::Home;
+use amps_engine::process;
 use amps_proto::request::Request;
 use amps_proto::response::Response;
 
@@ -16,6 +22,9 @@ use crate::{Outcome, connect, output};
 /// How long to wait until it is taken, in milliseconds.
 const WAIT_MS: u64 = 10_000;
 
+/// How long a hook of the agent may be held up, whatever the daemon does.
+const HOOK: Duration = Duration::from_millis(150);
+
 /// Takes a checkpoint.
 pub(crate) fn run(context: &Context, args: CheckpointArgs) -> Outcome {
     let CheckpointArgs {
@@ -24,12 +33,13 @@ pub(crate) fn run(context: &Context, args: CheckpointArgs) -> Outcome {
         label,
         output: form,
     } = args;
-    let Some(reference) = meant(context, session, turn)? else {
+    if turn {
+        tell_turn(context, session, label);
         return Ok(ExitCode::SUCCESS);
-    };
+    }
     let request = Request::Checkpoint {
-        reference,
-        cause: if turn { Cause::Turn } else { Cause::Asked },
+        reference: meant(context, session)?,
+        cause: Cause::Asked,
         label,
         wait_ms: WAIT_MS,
     };
@@ -40,22 +50,54 @@ pub(crate) fn run(context: &Context, args: CheckpointArgs) -> Outcome {
     };
     match taken {
         taken if form.json => output::print_json(&taken)?,
-        // A hook's output may be read by the agent.
-        _ if turn => {}
         Some(taken) => output::print(&format!("checkpoint {}\n", taken.number))?,
         None => output::say("it is being taken; `amps checkpoints` shows it when it is there"),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns the session that is meant. The agent of a hook that is in no session is nobody's: its
-/// turns must not be taken for those of another one.
-fn meant(context: &Context, named: Option<String>, turn: bool) -> Result<Option<String>, Failure> {
+/// Returns the session that is meant.
+fn meant(context: &Context, named: Option<String>) -> Result<String, Failure> {
     if let Some(named) = named.or_else(|| context.environment.session()) {
-        return Ok(Some(named));
+        return Ok(named);
     }
-    if let Some(open) = session::current(context)? {
-        return Ok(Some(open.session.session_id.to_string()));
+    let open = session::current(context)?;
+    Ok(open.map_or_else(
+        || "@".to_owned(),
+        |open| open.session.session_id.to_string(),
+    ))
+}
+
+/// Tells that the agent has ended a turn. A hook tells it, whose output and exit code the agent may
+/// read: it is not held up, and what goes wrong here is not the agent's concern.
+fn tell_turn(context: &Context, named: Option<String>, label: Option<String>) {
+    let Ok(home) = context.home() else { return };
+    let named = named.or_else(|| context.environment.session());
+    let clock = context.clock.clone();
+    let (told, wait) = mpsc::channel();
+    // Connecting, sending and the answer each have a patience of their own: this one is for all.
+    thread::spawn(move || {
+        let reference = named.or_else(|| open_here(&home, &clock));
+        if let Some(reference) = reference {
+            let request = Request::Checkpoint {
+                reference,
+                cause: Cause::Turn,
+                label,
+                wait_ms: 0,
+            };
+            drop(connect::ask_running(&home, &request));
+        }
+        told.send(()).unwrap_or_default();
+    });
+    wait.recv_timeout(HOOK).ok();
+}
+
+/// Returns the session that is open in a shell around this process. The agent of a hook that is in
+/// no session is nobody's: its turns must not be taken for those of another one.
+fn open_here(home: &Home, clock: &Clock) -> Option<String> {
+    let ancestors = process::lineage(clock);
+    match connect::ask_running(home, &Request::Current { ancestors }) {
+        Ok(Some(Response::Session(view))) => Some(view.session.session_id.to_string()),
+        _ => None,
     }
-    Ok((!turn).then(|| "@".to_owned()))
 }

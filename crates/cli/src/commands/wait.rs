@@ -31,11 +31,11 @@ pub(crate) fn run(context: &Context, args: &WaitArgs) -> Outcome {
     let timeout = args.timeout.as_deref().map(duration).transpose()?;
     // A time too far off to be told is never reached.
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    if args.until == Until::Idle {
+        return until_idle(context, args, (timeout, deadline));
+    }
     let mut view = show::fetch_now(context, &args.session)?;
     let id = view.session.session_id;
-    if args.until == Until::Idle {
-        return until_idle(context, args, &view, (timeout, deadline));
-    }
     while !view.session.status.is_final() {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
@@ -56,11 +56,10 @@ pub(crate) fn run(context: &Context, args: &WaitArgs) -> Outcome {
 fn until_idle(
     context: &Context,
     args: &WaitArgs,
-    view: &SessionView,
     (timeout, deadline): (Option<Duration>, Option<Instant>),
 ) -> Outcome {
-    let id = view.session.session_id;
-    let mut held = held::of(context, view)?;
+    let mut held = held::find(context, Some(&args.session))?;
+    let id = held.session_id;
     let quiet = duration(&args.quiet)?;
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -86,7 +85,7 @@ fn until_idle(
         }
     }
     if args.output.json {
-        output::print_json(view)?;
+        output::print_json(&show::fetch_now(context, &id.to_string())?)?;
     } else {
         output::print("idle\n")?;
     }

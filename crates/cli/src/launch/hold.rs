@@ -82,7 +82,21 @@ pub(super) fn way(context: &Context, options: HoldOptions) -> Option<Way> {
     if !detach && !hold && !has_terminal() {
         return None;
     }
-    let is_recorded = record || context.hold_config().1.always;
+    let always = match context.configured() {
+        Ok((_, config)) => config.record.always,
+        // It is said when the host is ordered, which is not without keys to leave by.
+        Err(_) if !detach && (hold || record) => false,
+        Err(failure) => {
+            let what = if detach {
+                "not configured"
+            } else {
+                "not recorded"
+            };
+            output::say(&format!("amps: {what}: {}", failure.reason()));
+            false
+        }
+    };
+    let is_recorded = record || always;
     (detach || hold || is_recorded).then_some(Way {
         is_shown: !detach,
         outlives: detach || hold,
@@ -98,9 +112,9 @@ enum Report {
     Started {
         /// Under this session.
         session_id: SessionId,
-        /// What the person should know of how long it can be held.
+        /// What the person should know.
         #[serde(default)]
-        warning: Option<String>,
+        warnings: Vec<String>,
     },
     /// It could not be started.
     Failed {
@@ -153,15 +167,12 @@ pub(super) fn start(
         // cannot be found out, the agent runs all the same.
         commands::terminal::restore(context).ok();
     }
-    let (session_id, warning) = match order(context, options, (program, command), way) {
+    let (session_id, warnings) = match order(context, options, (program, command), way) {
         Ok(started) => started,
         Err(NotHeld::Failed(code)) => return Err(Failure::Launch(code)),
         Err(NotHeld::NoHost(fault)) if way.is_shown => {
             let what = if way.outlives { "held" } else { "recorded" };
-            let Fault {
-                message, causes, ..
-            } = *fault;
-            let why = [vec![message], causes].concat().join(": ");
+            let why = Failure::Fault(fault).reason();
             output::say(&format!("amps: not {what}: {why}"));
             return Ok(None);
         }
@@ -170,7 +181,7 @@ pub(super) fn start(
             return Err(Failure::Launch(exit_code::LAUNCH_FAILED));
         }
     };
-    if let Some(warning) = warning {
+    for warning in warnings {
         output::say(&format!("amps: {warning}"));
     }
     if way.is_shown {
@@ -195,7 +206,7 @@ fn show(context: &Context, session_id: SessionId, way: Way) -> Outcome {
         Ok(held) => commands::attach::show(context, held, (Role::Typist, false), signals),
         // It was shorter than this process took to come.
         Err(failure) => match held::exit_of(context, session_id) {
-            Some(exit) => Ok(super::give_back(exit, false)),
+            Some(exit) => Ok(super::end_as_shown(exit)),
             None => Err(failure),
         },
     }
@@ -207,7 +218,7 @@ fn order(
     options: &LaunchOptions,
     (program, command): (&Path, &[OsString]),
     way: Way,
-) -> Result<(SessionId, Option<String>), NotHeld> {
+) -> Result<(SessionId, Vec<String>), NotHeld> {
     if way.is_shown {
         // Keys that are none must not be found out once the agent runs.
         context.chord()?;
@@ -240,8 +251,8 @@ fn order(
     let (fault, code) = match report {
         Some(Report::Started {
             session_id,
-            warning,
-        }) => return Ok((session_id, warning)),
+            warnings,
+        }) => return Ok((session_id, warnings)),
         Some(Report::NoHost { fault }) => return Err(NotHeld::NoHost(Box::new(fault))),
         Some(Report::Failed { fault, code }) => (fault, code),
         None => {
@@ -300,11 +311,11 @@ fn hold(context: &Context, prepared: Prepared) -> Outcome {
     let session_id = facts.session_id;
     // One that ends with its terminal ends with its login too.
     let outlives = way.outlives;
-    let mut warning = outlives
-        .then(|| leave_login_session(context, session_id))
-        .flatten();
+    let standing = outlives.then(|| leave_login_session(context, session_id));
+    let mut warnings: Vec<String> = standing.flatten().into_iter().collect();
     let (hold_config, record_config) = context.hold_config();
     let mut link = Link::open(context, Some(facts.clone()), &|| {});
+    warnings.extend(link.take_warning());
     let hold = Hold {
         session_id,
         listener,
@@ -318,7 +329,7 @@ fn hold(context: &Context, prepared: Prepared) -> Outcome {
     let recorder = limits.and_then(|limits| {
         let recorder = record((context, &home), &facts, size, limits);
         recorder
-            .map_err(|error| warning = Some(format!("not recorded: {error}")))
+            .map_err(|error| warnings.push(format!("not recorded: {error}")))
             .ok()
     });
     let is_recorded = recorder.is_some();
@@ -344,7 +355,7 @@ fn hold(context: &Context, prepared: Prepared) -> Outcome {
     }
     say(&Report::Started {
         session_id,
-        warning,
+        warnings,
     })?;
     if let Some(recording) = serve(context, host, link)? {
         tell_recorded(context, session_id, recording);

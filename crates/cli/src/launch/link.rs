@@ -47,6 +47,8 @@ pub(super) struct Link<'a> {
     context: &'a Context,
     /// `None` when this process could not even be named: then nothing is recorded.
     record: Option<Record>,
+    /// What the person should know before the agent starts, until it is taken.
+    warning: Option<String>,
 }
 
 struct Record {
@@ -65,26 +67,38 @@ struct Record {
 }
 
 impl<'a> Link<'a> {
-    /// Opens the session. Whatever fails is said once, before the agent starts. `meanwhile` is
-    /// called while the daemon works on its answer, if it is asked.
+    /// Opens the session. Whatever fails is for [`take_warning`](Self::take_warning) to tell.
+    /// `meanwhile` is called while the daemon works on its answer, if it is asked.
     pub(super) fn open(
         context: &'a Context,
         facts: Option<OpenFacts>,
         meanwhile: &dyn Fn(),
     ) -> Self {
+        let mut warning = None;
         let record = match (facts, context.home()) {
-            (Some(open), Ok(home)) => Some(Record::open(context, home, open, meanwhile)),
+            (Some(open), Ok(home)) => {
+                Some(Record::open((context, home), open, meanwhile, &mut warning))
+            }
             (Some(_), Err(failure)) => {
-                failure.report();
-                output::say("amps: this run is not recorded");
+                let why = failure.reason();
+                warning = Some(format!("this run is not recorded: {why}"));
                 None
             }
             (None, _) => {
-                output::say("amps: /proc cannot be read; this run is not recorded");
+                warning = Some("/proc cannot be read; this run is not recorded".to_owned());
                 None
             }
         };
-        Self { context, record }
+        Self {
+            context,
+            record,
+            warning,
+        }
+    }
+
+    /// Takes what the person should know before the agent starts.
+    pub(super) fn take_warning(&mut self) -> Option<String> {
+        self.warning.take()
     }
 
     /// Returns the session, if there is one.
@@ -167,7 +181,12 @@ impl<'a> Link<'a> {
 }
 
 impl Record {
-    fn open(context: &Context, home: Home, open: OpenFacts, meanwhile: &dyn Fn()) -> Self {
+    fn open(
+        (context, home): (&Context, Home),
+        open: OpenFacts,
+        meanwhile: &dyn Fn(),
+        warning: &mut Option<String>,
+    ) -> Self {
         let lock = take_lock(&home, &open);
         point("before-open");
         let mut record = Self {
@@ -183,7 +202,7 @@ impl Record {
         };
         let outcome = record.find_daemon(context, meanwhile);
         if let Err(reason) = outcome {
-            record.open_alone(context, &reason);
+            *warning = Some(record.open_alone(context, &reason));
         }
         point("after-open");
         record
@@ -207,19 +226,20 @@ impl Record {
             .map_err(|error| error.to_string())
     }
 
-    /// There is no daemon: the facts go into the spool and this process takes the base.
-    fn open_alone(&mut self, context: &Context, reason: &str) {
+    /// There is no daemon: the facts go into the spool and this process takes the base. Returns what
+    /// the person should know.
+    fn open_alone(&mut self, context: &Context, reason: &str) -> String {
         self.spool(None);
         let whence = if self.spooled > 0 {
             "facts are kept and delivered later"
         } else {
             "and its home cannot be written: this run may go unrecorded"
         };
-        output::say(&format!("amps: no daemon ({reason}); {whence}"));
         self.local = Local::new(context);
         if let Some(local) = &mut self.local {
             local.begin(&self.open);
         }
+        format!("no daemon ({reason}); {whence}")
     }
 
     /// Opens the session with a daemon that listens; told before, it is told again.

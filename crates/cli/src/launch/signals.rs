@@ -103,6 +103,11 @@ fn arrived(origin: &Origin) -> Arrived {
     }
 }
 
+/// Returns whether keys send this signal to end what is in front.
+pub(super) fn is_of_keyboard(signal: i32) -> bool {
+    matches!(signal, number::SIGINT | number::SIGQUIT)
+}
+
 /// Ends this process by a signal, without a core file of its own. Returns only when that fails.
 pub(super) fn end_by(signal: i32) {
     // A core limit that cannot be lowered costs a file, nothing else.

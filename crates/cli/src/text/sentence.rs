@@ -156,7 +156,7 @@ pub(crate) fn event(fact: &Fact) -> String {
         ),
         Fact::RecordingBegun => "the agent's terminal is being recorded".to_owned(),
         Fact::Recorded { recording } => {
-            format!("recorded of the terminal: {}", recorded(recording))
+            format!("recorded of the terminal: {}", recorded(*recording))
         }
         Fact::Noted { text } => {
             let lines: Vec<&str> = text.lines().collect();
@@ -190,13 +190,13 @@ fn capture_failed(attempts: u32, reason: &str, state: CaptureState) -> String {
 }
 
 /// Returns how much of a terminal is recorded.
-pub(crate) fn recorded(recording: &Recording) -> String {
+pub(crate) fn recorded(recording: Recording) -> String {
     let Recording { bytes, lost, cut } = recording;
-    let mut text = counted(*bytes, "byte");
-    if *lost > 0 {
-        text.extend([format!(", {} lost", counted(*lost, "byte"))]);
+    let mut text = counted(bytes, "byte");
+    if lost > 0 {
+        text.extend([format!(", {} lost", counted(lost, "byte"))]);
     }
-    if *cut {
+    if cut {
         text.push_str(", without its beginning");
     }
     text

@@ -130,9 +130,8 @@ fn particulars(view: &SessionView, reader: &Reader) -> String {
             row("context", visible(&run.context_ids.join(", ")));
         }
         if let Some(recording) = &run.recording {
-            let is_whole = session.status.is_final();
-            let amount = is_whole.then(|| sentence::recorded(recording));
-            let amount = amount.unwrap_or_else(|| "so far".to_owned());
+            let amount = recording.known();
+            let amount = amount.map_or_else(|| "so far".to_owned(), sentence::recorded);
             let id = session.session_id.short();
             row("recording", format!("{amount}; `amps play {id}`"));
         }

@@ -1,6 +1,9 @@
 //! Checkpoints: asked for, told as turns, by time; what they show and bring back.
 
-use amps_testkit::{Home, PATIENCE, Repo, Running, wait};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use amps_testkit::{Home, PATIENCE, Repo, Running, Signal, process, wait};
 use serde_json::Value;
 
 use crate::record::{AMPS, changes, home, newest, settled};
@@ -65,18 +68,27 @@ fn recorded() -> (Home, Repo) {
     repo.git(["add", "mine.txt"]);
     repo.write("mine.txt", "on top\n");
     let before = repo.fingerprint();
+    let taken = [home.path("first taken"), home.path("second taken")];
+    let goes_on = |taken: &Path| format!("wait-for \"{}\"", taken.display());
     let script = [
         "write a.txt one".to_owned(),
         format!("run {AMPS} checkpoint --turn"),
+        goes_on(&taken[0]),
         "write a.txt two".to_owned(),
         "write b.txt two".to_owned(),
         format!("run {AMPS} checkpoint --turn --label \"the second\""),
+        goes_on(&taken[1]),
         format!("run {AMPS} checkpoint"),
         "write a.txt three".to_owned(),
         "delete b.txt".to_owned(),
     ];
     home.install_agent("agent", &script.each_ref().map(String::as_str));
-    let run = home.amps(["agent"]).cwd(repo.path()).run().ok();
+    let run = home.amps(["agent"]).cwd(repo.path()).start();
+    for (count, taken) in (1..).zip(&taken) {
+        wait_for(&home, "@", count);
+        std::fs::write(taken, "").unwrap();
+    }
+    let run = run.wait(PATIENCE).ok();
     assert_eq!(run.stdout_text(), "checkpoint 3\n", "a turn prints nothing");
     assert_eq!(changes(&newest(&home)), ["A a.txt"]);
     let differences = before.differences(&repo.fingerprint());
@@ -368,4 +380,51 @@ fn the_hook_of_an_agent_that_is_in_no_session_does_nothing() {
         repo.write(file, "");
     }
     run.wait(PATIENCE).ok();
+}
+
+/// Runs the hook of a turn as the agent of a session, and asserts that it tells nobody anything.
+#[track_caller]
+fn turn_of(home: &Home, session: &str) {
+    let hook = home.amps(["checkpoint", "--turn"]);
+    let hook = hook.env("AMPSM_SESSION_ID", session).run().ok();
+    assert_eq!(hook.stdout_text() + &hook.stderr_text(), "", "{session}");
+}
+
+#[test]
+fn a_hook_is_not_held_up_by_a_daemon_that_is_stopped_and_its_turn_is_not_lost() {
+    let home = home();
+    let repo = home.repo("work");
+    let run = patient(&home, &repo);
+    let record = home
+        .daemon()
+        .wait_for_session("@", "to run", PATIENCE, |record| {
+            record["runs"][0]["capture"]["base"] == "done"
+        });
+    let session = record["session_id"].as_str().unwrap();
+    let daemon = home.daemon().wait_alive(PATIENCE);
+    process::send(daemon, Signal::STOP);
+    let begun = Instant::now();
+    turn_of(&home, session);
+    drop(home.amps(["checkpoint", "--turn"]).run().ok());
+    // What is waited for is two times 150 ms; the rest is for a machine that has other work.
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    process::send(daemon, Signal::CONT);
+    assert_eq!(wait_for(&home, session, 1)[0]["cause"], "turn");
+    for file in ["write", "go"] {
+        repo.write(file, "");
+    }
+    run.wait(PATIENCE).ok();
+}
+
+#[test]
+fn a_hook_says_nothing_of_a_session_that_has_ended_or_never_was_or_where_no_daemon_runs() {
+    let home = home();
+    let repo = home.repo("work");
+    home.amps(["run", "--", "true"]).cwd(repo.path()).run().ok();
+    let ended = newest(&home)["session_id"].clone();
+    turn_of(&home, ended.as_str().unwrap());
+    turn_of(&home, "00000000-0000-7000-8000-000000000000");
+    home.amps(["daemon", "stop"]).run().ok();
+    turn_of(&home, ended.as_str().unwrap());
+    assert!(!home.daemon().is_alive(), "nothing is started for a hook");
 }

@@ -173,6 +173,25 @@ fn without_a_daemon_the_agent_runs_and_is_recorded_later() {
 }
 
 #[test]
+fn a_person_is_told_that_a_host_has_no_daemon() {
+    let home = home();
+    let folder = home.folder("plain");
+    std::fs::create_dir_all(home.config_dir().join("ampd.sock/in-the-way")).unwrap();
+    let told = "facts are kept and delivered later";
+    let held = home.amps(["--detach", "true"]).cwd(&folder).run().ok();
+    assert!(held.stderr_text().contains(told), "{}", held.text());
+    for option in ["--hold", "--record"] {
+        let mut terminal = home.amps([option, "true"]).cwd(&folder).terminal();
+        terminal.wait_exit(PATIENCE);
+        assert!(
+            terminal.contents().contains(told),
+            "{}",
+            terminal.contents()
+        );
+    }
+}
+
+#[test]
 fn a_damaged_database_is_kept_aside_and_reported() {
     let home = home();
     let folder = home.folder("plain");

@@ -218,6 +218,40 @@ fn a_host_that_dies_takes_its_session_with_it_and_the_record_says_so() {
 }
 
 #[test]
+fn a_host_is_reached_while_the_daemon_is_stopped() {
+    let home = home();
+    let folder = home.folder("work");
+    let other = hold(&home, &folder, &["cat"]);
+    let id = hold(&home, &folder, &["cat"]);
+    let host = host_of(&home, &id);
+    let daemon = home.daemon().wait_alive(PATIENCE);
+    process::send(daemon, Signal::STOP);
+    home.amps(["send", &id, "one", "--enter"]).run().ok();
+    let short = id.get(..8).unwrap();
+    let idle = ["wait", short, "--until", "idle", "--quiet", "100ms"];
+    home.amps(idle).run().ok();
+    for args in [&["screen", short][..], &["screen"]] {
+        let shown = home.amps(args).run().ok().stdout_text();
+        assert!(shown.contains("one\none"), "{shown}");
+    }
+    let mut terminal = attach(&home, &[short]);
+    terminal.wait_for_text("one\none");
+    home.amps(["detach", short]).run().ok();
+    assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(0));
+    process::send(host, Signal::KILL);
+    process::wait_gone(host, PATIENCE);
+    home.amps(["send", &other, "two", "--enter"]).run().ok();
+    wait::until("the newest that is left", PATIENCE, || {
+        let shown = home.amps(["screen"]).run().ok().stdout_text();
+        shown.contains("two\ntwo").then_some(())
+    });
+    process::send(daemon, Signal::CONT);
+    assert_eq!(settled(&home, &id)["status"], "disconnected");
+    home.amps(["send", &other, "--key", "ctrl-d"]).run().ok();
+    settled(&home, &other);
+}
+
+#[test]
 fn what_cannot_be_attached_to_is_told_apart() {
     let home = home();
     let folder = home.folder("work");

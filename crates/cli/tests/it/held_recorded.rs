@@ -1,6 +1,6 @@
 //! Recording what an agent shows: as it is asked for, and without a trace for the agent.
 
-use amps_testkit::{Exit, PATIENCE, Signal, TerminalOptions, process, wait};
+use amps_testkit::{Exit, Home, PATIENCE, Signal, TerminalOptions, process, wait};
 use serde_json::json;
 
 use crate::held::{CHORD, attach, hold, host_of, wait_for_screen};
@@ -155,6 +155,42 @@ fn the_configuration_records_every_run_on_a_terminal_and_no_other() {
 }
 
 #[test]
+fn a_mistake_in_the_configuration_is_said_and_the_agent_runs() {
+    let mut home = home();
+    let folder = home.folder("work");
+    home.amps(["daemon", "start"]).run().ok();
+    let config = home.config_dir().join("config.yaml");
+    std::fs::write(config, "record: always\nhold:\n  scrollback: many\n").unwrap();
+    let shown = |home: &Home, args: &[&str]| {
+        let command = home.amps([args, &["echo", "ran"]].concat());
+        let mut terminal = command.cwd(&folder).terminal();
+        assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(0), "{args:?}");
+        let shown = terminal.contents();
+        assert_eq!(shown.matches("amps: not").count(), 1, "{shown}");
+        assert!(shown.ends_with("\nran"), "{shown}");
+        shown
+    };
+    for (args, not) in [
+        (&[][..], "amps: not recorded: "),
+        (&["--record"], "amps: not recorded: "),
+        (&["--hold"], "amps: not held: "),
+    ] {
+        let shown = shown(&home, args);
+        assert!(
+            shown.contains(not) && shown.contains("hold.scrollback"),
+            "{shown}"
+        );
+    }
+    let held = home.amps(["--detach", "echo", "ran"]).cwd(&folder);
+    let said = held.run().ok().stderr_text();
+    assert!(said.contains("amps: not configured: "), "{said}");
+    std::fs::write(home.config_dir().join("config.yaml"), "record: always\n").unwrap();
+    home.set_env("AMPSM_RECORD_MAX_SIZE", "1MiB");
+    let shown = shown(&home, &[]);
+    assert!(shown.contains("AMPSM_RECORD_MAX_SIZE"), "{shown}");
+}
+
+#[test]
 fn what_was_shown_before_a_host_was_killed_is_recorded() {
     let home = home();
     let folder = home.folder("work");
@@ -168,14 +204,49 @@ fn what_was_shown_before_a_host_was_killed_is_recorded() {
         terminal.wait_for_text(&format!("{number}\n{number}"));
     }
     let shown = terminal.bytes();
+    wait_for_count(
+        &home,
+        "mine",
+        &json!({ "bytes": null, "lost": null, "cut": null }),
+    );
     process::send(host_of(&home, "mine"), Signal::KILL);
     terminal.wait_exit(PATIENCE);
     assert_eq!(settled(&home, "mine")["status"], "disconnected");
+    let counted = json!({ "bytes": shown.len(), "lost": 0, "cut": false });
+    wait_for_count(&home, "mine", &counted);
     assert_eq!(home.amps(["play", "mine"]).run().ok().stdout, shown);
     let cast = home.amps(["export-cast", "mine"]).run().ok().stdout_text();
     let last = cast.lines().last().unwrap();
     let last: serde_json::Value = serde_json::from_str(last).unwrap();
     assert_eq!(last[1], "x", "an exit event always: {last}");
+}
+
+/// Waits until a record tells how much is recorded.
+#[track_caller]
+fn wait_for_count(home: &Home, session: &str, counted: &serde_json::Value) {
+    let what = format!("to be recorded: {counted}");
+    let daemon = home.daemon();
+    daemon.wait_for_session(session, &what, PATIENCE, |record| {
+        record["runs"][0]["recording"] == *counted
+    });
+}
+
+#[test]
+fn what_a_host_recorded_is_counted_by_the_next_daemon_if_both_were_killed() {
+    let home = home();
+    let folder = home.folder("work");
+    let record = home.amps(["--record", "--name", "mine", "sh", "-c", CAT]);
+    let terminal = record.cwd(&folder).terminal();
+    terminal.wait_for_text("ready");
+    let host = host_of(&home, "mine");
+    process::send(home.daemon().wait_alive(PATIENCE), Signal::STOP);
+    process::send(host, Signal::KILL);
+    terminal.wait_for_text("ready");
+    process::wait_gone(host, PATIENCE);
+    home.daemon().kill();
+    assert_eq!(settled(&home, "mine")["status"], "disconnected");
+    let counted = json!({ "bytes": 7, "lost": 0, "cut": false });
+    wait_for_count(&home, "mine", &counted);
 }
 
 #[test]
@@ -231,12 +302,20 @@ fn the_turns_of_an_agent_are_marks_of_its_cast() {
     let home = home();
     let repo = home.repo("work");
     let turn = format!(
-        "echo one; {AMPS} checkpoint --turn; echo two > made.txt; {AMPS} checkpoint --turn; echo three"
+        "echo one; {AMPS} checkpoint --turn; read; echo two > made.txt; {AMPS} checkpoint --turn; read"
     );
     let mut terminal = home
-        .amps(["--record", "sh", "-c", &turn])
+        .amps(["--record", "bash", "-c", &turn])
         .cwd(repo.path())
         .terminal();
+    for turn in 1..=2 {
+        wait::until(format!("turn {turn}"), PATIENCE, || {
+            let log = home.amps(["log"]).run().stdout_text();
+            log.contains(&format!("the agent ended turn {turn}\n"))
+                .then_some(())
+        });
+        terminal.send("\r");
+    }
     assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(0));
     settled(&home, "@");
     let cast = home.amps(["export-cast", "@"]).run().ok().stdout_text();

@@ -181,24 +181,27 @@ fn ctrl_c_is_the_agents_own() {
 
 #[test]
 fn ctrl_c_ends_a_loop_of_the_shell_as_without_us() {
-    let home = home();
-    let folder = home.folder("play");
-    home.install_agent("agent", &["touch ready", "hang"]);
-    let mut shell = home.shell(&folder);
-    let amps = crate::record::AMPS;
-    shell.start_line(&format!(
-        "for i in 1 2 3; do echo round $i; {amps} agent; done"
-    ));
-    wait::for_file(&folder.join("ready"), PATIENCE);
-    let said = shell.interrupt();
-    assert!(
-        said.contains("round 1") && !said.contains("round 2"),
-        "{said}"
-    );
-    assert_eq!(shell.status(), 130);
-    let record = newest(&home);
-    assert_eq!(record["status"], "aborted");
-    assert_eq!(record["runs"][0]["exit_signal"], 2);
+    for option in ["", "--record", "--hold"] {
+        let home = home();
+        let folder = home.folder("play");
+        home.install_agent("agent", &["print ready", "hang"]);
+        let mut shell = home.shell(&folder);
+        let amps = crate::record::AMPS;
+        shell.start_line(&format!(
+            "for i in 1 2 3; do echo round $i; {amps} {option} agent; done"
+        ));
+        // What is typed before an agent is shown is not for it.
+        shell.terminal().wait_for_text("ready");
+        let said = shell.interrupt();
+        assert!(
+            said.contains("round 1") && !said.contains("round 2"),
+            "{option}: {said}"
+        );
+        assert_eq!(shell.status(), 130);
+        let record = newest(&home);
+        assert_eq!(record["status"], "aborted");
+        assert_eq!(record["runs"][0]["exit_signal"], 2);
+    }
 }
 
 #[test]

@@ -140,10 +140,13 @@ fn a_turn_that_is_told_twice_is_one_turn() {
         "write a.txt two".to_owned(),
         turn("m2"),
         hook,
+        "wait-for go".to_owned(),
     ];
     let run = start("claude", &home, &repo, &script);
     wait_for(&home, "@", 1);
     repo.write("heard", "");
+    wait_for(&home, "@", 2);
+    repo.write("go", "");
     run.wait(PATIENCE).ok();
     settled(&home, "@");
     assert_eq!(listed(&home, "@").len(), 2);
