@@ -251,3 +251,39 @@ fn the_turns_of_an_agent_are_marks_of_its_cast() {
     let marks: Vec<String> = events.filter(|event| event.starts_with('m')).collect();
     assert_eq!(marks, ["m turn 1", "m turn 2"]);
 }
+
+#[cfg(feature = "testing")]
+#[test]
+fn a_clock_that_is_set_moves_no_turn_of_a_cast() {
+    let mut home = home();
+    let clock = home.path("clock");
+    home.set_env("AMPSM_TEST_CLOCK", &clock);
+    let repo = home.repo("work");
+    let clock = clock.display();
+    let day = "86400000";
+    let set = |wall_ms: &str| {
+        format!("echo '{{\"wall_ms\": {wall_ms}}}' > {clock}.new; mv {clock}.new {clock}")
+    };
+    let turn = format!("{AMPS} checkpoint --turn");
+    let (forward, back) = (set(day), set(&format!("-{day}")));
+    let turns = format!(
+        "{turn}; {forward}; echo one > made.txt; {turn}; {back}; echo two > made.txt; {turn}"
+    );
+    let mut terminal = home
+        .amps(["--record", "sh", "-c", &turns])
+        .cwd(repo.path())
+        .terminal();
+    assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(0));
+    settled(&home, "@");
+    let cast = home.amps(["export-cast", "@"]).run().ok().stdout_text();
+    let (mut seconds, mut marks) = (0.0, Vec::new());
+    for line in cast.lines().skip(1) {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        seconds += event[0].as_f64().unwrap();
+        if event[1] == "m" {
+            marks.push(event[2].as_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(marks, ["turn 1", "turn 2", "turn 3"]);
+    assert!(seconds < 3_600.0, "the cast takes {seconds} s");
+}

@@ -16,6 +16,7 @@ fn header() -> Header {
         cols: 80,
         command: vec!["agent".to_owned(), "--token=abcdefghijklmnop".to_owned()],
         started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
+        started_uptime_ms: None,
         term: Some("xterm-256color".to_owned()),
     }
 }
