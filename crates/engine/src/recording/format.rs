@@ -74,8 +74,6 @@ pub(super) enum Kind {
     Output = b'o',
     /// Another size: rows and columns.
     Resized = b'r',
-    /// A label.
-    Marked = b'm',
     /// How many bytes of output are missing here.
     Lost = b'l',
     /// The end: the exit as JSON, null where nobody knows it.
@@ -94,7 +92,6 @@ impl Kind {
             Self::Keyframe,
             Self::Output,
             Self::Resized,
-            Self::Marked,
             Self::Lost,
             Self::Ended,
         ]
