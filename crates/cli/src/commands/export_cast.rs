@@ -99,17 +99,13 @@ fn turns(
     let Response::Events { events } = connect::ask(context, Request::Events { reference })? else {
         return Err(connect::unexpected());
     };
-    let began = journal.header().started_at;
+    let header = journal.header();
     let turn = |event: &Event| match event.fact {
-        Fact::TurnEnded { number } => {
-            // A clock set back between the two puts a turn at the beginning.
-            let since = Duration::try_from(event.at.at.duration_since(began)).unwrap_or_default();
-            Some((since, format!("turn {number}")))
-        }
+        Fact::TurnEnded { number } => Some((header.elapsed_at(event.at), format!("turn {number}"))),
         _ => None,
     };
     let mut turns: Vec<_> = events.iter().filter_map(turn).collect();
-    turns.sort();
+    turns.sort_by_key(|(at, _)| *at);
     Ok(turns)
 }
 

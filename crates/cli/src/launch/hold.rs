@@ -415,11 +415,13 @@ fn record(
     size: TerminalSize,
     limits: RecordLimits,
 ) -> Result<Recorder, FileError> {
+    let now = context.clock.now();
     let header = Header {
         rows: size.rows,
         cols: size.cols,
         command: facts.agent_command.clone(),
-        started_at: context.clock.now().at,
+        started_at: now.at,
+        started_uptime_ms: Some(now.uptime_ms),
         term: context.environment.terminal_kind(),
     };
     let folder = home.recording_of(facts.session_id);

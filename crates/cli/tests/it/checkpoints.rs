@@ -86,7 +86,7 @@ fn recorded() -> (Home, Repo) {
     let run = home.amps(["agent"]).cwd(repo.path()).start();
     for (count, taken) in (1..).zip(&taken) {
         wait_for(&home, "@", count);
-        std::fs::write(taken, "").unwrap();
+        amps_engine::files::write_private(taken.as_ref(), b"").unwrap();
     }
     let run = run.wait(PATIENCE).ok();
     assert_eq!(run.stdout_text(), "checkpoint 3\n", "a turn prints nothing");

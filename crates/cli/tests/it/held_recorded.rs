@@ -1,5 +1,6 @@
 //! Recording what an agent shows: as it is asked for, and without a trace for the agent.
 
+use amps_engine::files::write_private;
 use amps_testkit::{Exit, Home, PATIENCE, Signal, TerminalOptions, process, wait};
 use serde_json::json;
 
@@ -160,7 +161,7 @@ fn a_mistake_in_the_configuration_is_said_and_the_agent_runs() {
     let folder = home.folder("work");
     home.amps(["daemon", "start"]).run().ok();
     let config = home.config_dir().join("config.yaml");
-    std::fs::write(config, "record: always\nhold:\n  scrollback: many\n").unwrap();
+    write_private(&config, b"record: always\nhold:\n  scrollback: many\n").unwrap();
     let shown = |home: &Home, args: &[&str]| {
         let command = home.amps([args, &["echo", "ran"]].concat());
         let mut terminal = command.cwd(&folder).terminal();
@@ -184,7 +185,7 @@ fn a_mistake_in_the_configuration_is_said_and_the_agent_runs() {
     let held = home.amps(["--detach", "echo", "ran"]).cwd(&folder);
     let said = held.run().ok().stderr_text();
     assert!(said.contains("amps: not configured: "), "{said}");
-    std::fs::write(home.config_dir().join("config.yaml"), "record: always\n").unwrap();
+    write_private(&home.config_dir().join("config.yaml"), b"record: always\n").unwrap();
     home.set_env("AMPSM_RECORD_MAX_SIZE", "1MiB");
     let shown = shown(&home, &[]);
     assert!(shown.contains("AMPSM_RECORD_MAX_SIZE"), "{shown}");
@@ -377,4 +378,40 @@ fn closing_the_terminal_of_who_only_watches_ends_no_recorded_run() {
     again.send("\x04");
     assert_eq!(again.wait_exit(PATIENCE), Exit::Code(0));
     assert_eq!(settled(&home, "mine")["status"], "completed");
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn a_clock_that_is_set_moves_no_turn_of_a_cast() {
+    let mut home = home();
+    let clock = home.path("clock");
+    home.set_env("AMPSM_TEST_CLOCK", &clock);
+    let repo = home.repo("work");
+    let clock = clock.display();
+    let day = "86400000";
+    let set = |wall_ms: &str| {
+        format!("echo '{{\"wall_ms\": {wall_ms}}}' > {clock}.new; mv {clock}.new {clock}")
+    };
+    let turn = format!("{AMPS} checkpoint --turn");
+    let (forward, back) = (set(day), set(&format!("-{day}")));
+    let turns = format!(
+        "{turn}; {forward}; echo one > made.txt; {turn}; {back}; echo two > made.txt; {turn}"
+    );
+    let mut terminal = home
+        .amps(["--record", "sh", "-c", &turns])
+        .cwd(repo.path())
+        .terminal();
+    assert_eq!(terminal.wait_exit(PATIENCE), Exit::Code(0));
+    settled(&home, "@");
+    let cast = home.amps(["export-cast", "@"]).run().ok().stdout_text();
+    let (mut seconds, mut marks) = (0.0, Vec::new());
+    for line in cast.lines().skip(1) {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        seconds += event[0].as_f64().unwrap();
+        if event[1] == "m" {
+            marks.push(event[2].as_str().unwrap().to_owned());
+        }
+    }
+    assert_eq!(marks, ["turn 1", "turn 2", "turn 3"]);
+    assert!(seconds < 3_600.0, "the cast takes {seconds} s");
 }

@@ -39,6 +39,7 @@ impl Recording {
             cols,
             command: vec!["agent".to_owned(), "--fast".to_owned()],
             started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
+            started_uptime_ms: None,
             term: Some("xterm-256color".to_owned()),
         };
         let limits = RecordLimits::default();

@@ -28,8 +28,7 @@ pub struct About {
     pub shell: Option<String>,
     /// The exit, in case the journal is torn.
     pub exit: Option<Exit>,
-    /// Marks beside those of the journal, such as the ends of turns, in the order of their times
-    /// since the recording began.
+    /// Marks, such as the ends of turns, in the order of their times since the recording began.
     pub marks: Vec<(Duration, String)>,
 }
 

@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use amps_core::exit::Exit;
+use amps_core::time::Moment;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -39,9 +40,26 @@ pub struct Header {
     pub command: Vec<String>,
     /// When the recording began.
     pub started_at: Timestamp,
+    /// The same in milliseconds since boot; recordings of the first versions lack it.
+    #[serde(default)]
+    pub started_uptime_ms: Option<u64>,
     /// What `TERM` was for the agent.
     #[serde(default)]
     pub term: Option<String>,
+}
+
+impl Header {
+    /// Returns how long after the beginning something happened, by the clock that cannot be set.
+    /// Without one of the same boot it is told by wall time, and a clock that was set back puts it
+    /// at the beginning.
+    pub fn elapsed_at(&self, moment: Moment) -> Duration {
+        let uptime_ms = self.started_uptime_ms;
+        let since = uptime_ms.and_then(|began| moment.uptime_ms.checked_sub(began));
+        since.map_or_else(
+            || Duration::try_from(moment.at.duration_since(self.started_at)).unwrap_or_default(),
+            Duration::from_millis,
+        )
+    }
 }
 
 /// What a record is.
@@ -56,8 +74,6 @@ pub(super) enum Kind {
     Output = b'o',
     /// Another size: rows and columns.
     Resized = b'r',
-    /// A label.
-    Marked = b'm',
     /// How many bytes of output are missing here.
     Lost = b'l',
     /// The end: the exit as JSON, null where nobody knows it.
@@ -76,7 +92,6 @@ impl Kind {
             Self::Keyframe,
             Self::Output,
             Self::Resized,
-            Self::Marked,
             Self::Lost,
             Self::Ended,
         ]
@@ -179,4 +194,31 @@ pub(super) fn parse_segment_name(name: &str) -> Option<u32> {
     let digits = name.strip_suffix(".journal")?;
     let is_number = digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|_| is_number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A moment, in seconds since the epoch and in milliseconds since boot.
+    fn moment(at: i64, uptime_ms: u64) -> Moment {
+        let at = Timestamp::from_second(at).unwrap();
+        Moment { at, uptime_ms }
+    }
+
+    #[test]
+    fn a_moment_is_placed_by_the_clock_that_cannot_be_set_where_it_can_be() {
+        let header =
+            r#"{"rows": 24, "cols": 80, "command": [], "started_at": "1970-01-01T01:00:00Z"}"#;
+        let mut header: Header = serde_json::from_str(header).unwrap();
+        assert_eq!(header.elapsed_at(moment(3_605, 1_000)).as_secs(), 5);
+        assert_eq!(header.elapsed_at(moment(60, 1_000)), Duration::ZERO);
+        header.started_uptime_ms = Some(500_000);
+        for wall in [60, 3_605, 90_000] {
+            let elapsed = header.elapsed_at(moment(wall, 502_500));
+            assert_eq!(elapsed, Duration::from_millis(2_500), "at {wall}");
+        }
+        let after_a_restart = moment(3_605, 1_000);
+        assert_eq!(header.elapsed_at(after_a_restart).as_secs(), 5);
+    }
 }

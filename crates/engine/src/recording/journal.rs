@@ -71,7 +71,7 @@ pub enum Entry {
         /// Columns.
         cols: u16,
     },
-    /// A mark with its label.
+    /// A mark with its label. The record of the session knows them, no journal does.
     Marked(String),
     /// As many bytes of output could not be recorded here.
     Lost(u64),
@@ -282,10 +282,6 @@ impl Records<'_> {
                 let is_new = (rows, cols) != self.size;
                 self.size = (rows, cols);
                 is_new.then_some(Entry::Resized { rows, cols })
-            }
-            Kind::Marked => {
-                let label = String::from_utf8_lossy(&raw.payload).into_owned();
-                Some(Entry::Marked(label))
             }
             Kind::Lost => {
                 self.screen = Screen::Unknown;

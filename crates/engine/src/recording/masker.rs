@@ -153,17 +153,14 @@ impl Masker {
             }
         };
         let across = secrets(joined.text(), longest).into_iter();
-        let mut all: Vec<Secret> = across.map(|found| origins(0, found)).collect();
-        for found in secrets(page.main.text(), longest) {
-            let Range { start, end } = found.shape;
+        let across: Vec<Secret> = across.map(|found| origins(0, found)).collect();
+        let mut all = across.clone();
+        all.extend(secrets(page.main.text(), longest).into_iter().filter(|it| {
             // A key whose last line is cut by a break seems to have no end.
-            let has_end = all
-                .iter()
-                .any(|it| it.shape.start == start && it.shape.end < end);
-            if !has_end {
-                all.push(found);
-            }
-        }
+            let same = across.binary_search_by_key(&it.shape.start, |it| it.shape.start);
+            let same = same.ok().and_then(|at| across.get(at));
+            same.is_none_or(|same| same.shape.end >= it.shape.end)
+        }));
         // Most shapes ask for the edge of a word, which the joined text does not have behind a row
         // that is full of letters.
         for joint in page.joints() {

@@ -146,11 +146,6 @@ impl Recorder {
         self.append(Kind::Resized, &format::size_payload(rows, cols), 0);
     }
 
-    /// Records a mark.
-    pub fn marked(&mut self, label: &str) {
-        self.append(Kind::Marked, label.as_bytes(), 0);
-    }
-
     /// Returns whether [`keyframe`](Self::keyframe) should be called: the segment is full, or output
     /// was lost. To be asked after each output. Without keyframes a journal does not grow beyond
     /// its limit either, but records nothing more.

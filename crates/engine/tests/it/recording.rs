@@ -18,6 +18,7 @@ fn header() -> Header {
         cols: 80,
         command: vec!["agent".to_owned()],
         started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
+        started_uptime_ms: None,
         term: Some("xterm-256color".to_owned()),
     }
 }
@@ -143,6 +144,24 @@ proptest! {
 }
 
 #[test]
+fn a_record_of_a_kind_that_is_not_known_is_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = record(folder.path(), 1 << 20);
+    recorder.output(b"before");
+    drop(recorder);
+    let file = folder.path().join("000001.journal");
+    let mut bytes = fs::read(&file).unwrap();
+    for (kind, payload) in [(b'm', b"asked"), (b'o', b"after")] {
+        let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
+        let behind = [&[kind][..], &length, &[0; 8], payload].concat();
+        bytes.extend(crc32fast::hash(&behind).to_le_bytes());
+        bytes.extend(behind);
+    }
+    fs::write(&file, bytes).unwrap();
+    assert_eq!(shown(folder.path()), "beforeafter");
+}
+
+#[test]
 fn what_cannot_be_read_at_all_is_told_by_its_reason() {
     let folder = tempfile::tempdir().unwrap();
     let none = folder.path().join("none");
@@ -209,7 +228,6 @@ fn a_cast_has_a_header_marks_sizes_and_an_exit() {
     let mut recorder = record(folder.path(), 1 << 20);
     recorder.output(b"key sk-ant-A1b2C3d4E5f6");
     recorder.output(b"G7h8I9j0 end\r\n");
-    recorder.marked("asked");
     recorder.resized(30, 100);
     recorder.output("caf\u{e9}".as_bytes());
     recorder.finish(Some(Exit::Signal(15)));
@@ -236,7 +254,6 @@ fn a_cast_has_a_header_marks_sizes_and_an_exit() {
         ("m", "first"),
         ("o", "key [masked]"),
         ("o", " end\r\n"),
-        ("m", "asked"),
         ("r", "100x30"),
         ("o", "caf\u{e9}"),
         ("m", "last"),

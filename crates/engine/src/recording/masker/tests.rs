@@ -1,6 +1,6 @@
 //! Secrets are found wherever output is cut and whatever stands inside; nothing else changes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use amps_core::mask::mask;
 use proptest::prelude::*;
@@ -236,4 +236,36 @@ fn output_that_is_no_text_comes_through_at_last() {
     };
     let shown = all(masked(&picture, WIDE, window));
     assert_eq!(shown, picture.concat());
+}
+
+#[test]
+fn a_long_recording_of_full_rows_is_masked_in_time_that_grows_with_its_length_only() {
+    let secret = SECRETS[1];
+    let (one, two) = secret.split_at(9);
+    let letters = |length: usize| "x".repeat(length);
+    let rows = [
+        letters(79),
+        "https://example.com/a/b?c=d&".repeat(3)[..79].to_owned(),
+        "│ é ─ a row of words".repeat(4).chars().take(79).collect(),
+        format!("{} {one}", letters(69)),
+        format!("{two} {}", letters(79 - 1 - two.len())),
+        letters(79),
+        format!("{secret}{}", "-".repeat(79 - secret.len())),
+    ];
+    let screen: String = rows.iter().map(|row| format!("{row}\r\n")).collect();
+    let screens = (4 << 20) / screen.len();
+    let mut masker = Masker::new(Size { rows: 24, cols: 80 }, Window::default());
+    let begun = Instant::now();
+    for at in 0..screens {
+        let entry = Entry::Output(screen.clone().into_bytes());
+        let at = Duration::from_millis(at as u64);
+        masker.push(Record { at, entry });
+        // It takes a second; what is tried again for each row takes many minutes.
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{at:?} of {screens}"
+        );
+    }
+    let (_, masked) = masker.finish();
+    assert_eq!(masked, 2 * screens as u64);
 }

@@ -16,6 +16,7 @@ fn header() -> Header {
         cols: 80,
         command: vec!["agent".to_owned(), "--token=abcdefghijklmnop".to_owned()],
         started_at: "2026-01-02T03:04:05Z".parse().unwrap(),
+        started_uptime_ms: None,
         term: Some("xterm-256color".to_owned()),
     }
 }
@@ -72,7 +73,6 @@ fn output_of(entries: &[Entry]) -> Vec<u8> {
 enum Op {
     Output(Vec<u8>),
     Resized(u16, u16),
-    Marked(String),
     Keyframe,
 }
 
@@ -80,7 +80,6 @@ fn op() -> impl Strategy<Value = (Op, i64)> {
     let op = prop_oneof![
         6 => prop::collection::vec(any::<u8>(), 1..200).prop_map(Op::Output),
         1 => (1..100_u16, 1..300_u16).prop_map(|(rows, cols)| Op::Resized(rows, cols)),
-        1 => ".{0,20}".prop_map(Op::Marked),
         1 => Just(Op::Keyframe),
     ];
     (op, -1_000_000..3_000_000_i64)
@@ -121,10 +120,6 @@ proptest! {
                         told.push(Entry::Resized { rows, cols });
                     }
                     size = (rows, cols);
-                }
-                Op::Marked(label) => {
-                    recorder.marked(&label);
-                    told.push(Entry::Marked(label));
                 }
                 Op::Keyframe => recorder.keyframe(b"the screen"),
             }
