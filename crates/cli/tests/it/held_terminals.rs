@@ -144,6 +144,48 @@ fn a_shell_can_bring_its_terminal_back_before_each_prompt() {
 }
 
 #[test]
+fn a_shell_starts_nothing_for_the_notes_of_other_terminals() {
+    for (shell, args, source) in [
+        (
+            "bash",
+            &["--norc", "-i"][..],
+            "eval \"$(amps terminal hook bash)\"",
+        ),
+        ("zsh", &["-f", "-i"], "eval \"$(amps terminal hook zsh)\""),
+        (
+            "fish",
+            &["--no-config", "-i"],
+            "amps terminal hook fish | source",
+        ),
+    ] {
+        let home = home();
+        let log = home.path("started");
+        home.install_script(
+            "amps",
+            &format!("echo \"$@\" >> {log:?}\nexec {AMPS} \"$@\""),
+        );
+        let notes = home.config_dir().join("terminals");
+        std::fs::create_dir_all(&notes).unwrap();
+        std::fs::write(notes.join("1.json"), "").unwrap();
+        let mut terminal = home.command(shell, args).terminal();
+        terminal.send(format!("{source}\r"));
+        let hooked = format!("terminal hook {shell}\n");
+        wait::for_text(&log, &hooked, PATIENCE);
+        for word in ["one", "two"] {
+            // What is typed is shown too: without the quotes it was said.
+            terminal.send(format!("echo sa''id {word}\r"));
+            terminal.wait_for_text(&format!("said {word}"));
+        }
+        let started = wait::for_file(&log, PATIENCE);
+        assert_eq!(started, hooked);
+        let device = process::stat(terminal.pid()).unwrap().terminal;
+        std::fs::write(notes.join(format!("{device:x}.json")), "").unwrap();
+        terminal.send("echo once more\r");
+        wait::for_text(&log, &format!("{started}terminal restore\n"), PATIENCE);
+    }
+}
+
+#[test]
 fn a_client_that_is_stopped_leaves_the_terminal_to_its_shell() {
     let home = home();
     let folder = home.folder("work");
