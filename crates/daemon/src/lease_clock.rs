@@ -9,12 +9,14 @@ use amps_core::lease::{Lease, LeaseVerdict};
 use amps_core::process::{self, Verdict};
 use amps_engine::files::{LockState, lock_state};
 use amps_engine::process::sight;
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::checkpoints;
 use crate::daemon::Daemon;
 use crate::leases;
 use crate::recovery;
+use crate::terminals;
 
 /// How often signs of life are stored and the spool is looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(120);
@@ -28,7 +30,8 @@ const TICK: Duration = Duration::from_millis(500);
 /// A suspension shorter than this is the clocks being read one after the other.
 const NOTICED_SLEEP_MS: u64 = 250;
 
-/// Stores signs of life, delivers late facts and tells git what it is owed, for as long as the daemon lives.
+/// Stores signs of life, delivers late facts, tells git what it is owed and forgets terminals that
+/// are gone, for as long as the daemon lives.
 pub(crate) async fn keep_house(daemon: Arc<Daemon>) {
     let mut tick = interval(HOUSEKEEPING);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -37,6 +40,8 @@ pub(crate) async fn keep_house(daemon: Arc<Daemon>) {
         save_heartbeats(&daemon).await;
         recovery::deliver_spool(&daemon).await;
         checkpoints::settle_beside(&daemon);
+        let work = Arc::clone(&daemon);
+        drop(spawn_blocking(move || terminals::forget_gone(&work.home, &work.place)).await);
     }
 }
 

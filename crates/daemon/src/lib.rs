@@ -19,6 +19,7 @@ mod recovery;
 mod run;
 mod starter;
 mod survivors;
+mod terminals;
 mod turns;
 mod writer;
 

@@ -42,32 +42,44 @@ pub(crate) fn restore(context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns what a shell is told. It looks for a note before it starts anything.
+/// Returns what a shell is told. Before it starts anything it looks for the note of its own terminal,
+/// which is named by the number of the device: the fifth field after the name in `/proc/self/stat`,
+/// proc(5), in hexadecimal. A shell reads that without another process.
 fn hook(shell: HookShell) -> &'static str {
     match shell {
-        HookShell::Bash => {
-            "__amps_terminal() {\n  \
-               local status=$?\n  \
-               compgen -G \"${AMPSM_CONFIG_DIR:-$HOME/.ampsm}/terminals/*.json\" >/dev/null && \
-             amps terminal restore\n  \
-               return $status\n\
-             }\n\
-             PROMPT_COMMAND=\"__amps_terminal${PROMPT_COMMAND:+; $PROMPT_COMMAND}\"\n"
-        }
-        HookShell::Fish => {
-            "function __amps_terminal --on-event fish_prompt\n  \
-               set -l folder $HOME/.ampsm\n  \
-               set -q AMPSM_CONFIG_DIR; and set folder $AMPSM_CONFIG_DIR\n  \
-               set -l notes $folder/terminals/*.json\n  \
-               test (count $notes) -gt 0; and amps terminal restore\n\
-             end\n"
-        }
-        HookShell::Zsh => {
-            "__amps_terminal() {\n  \
-               local notes=(${AMPSM_CONFIG_DIR:-$HOME/.ampsm}/terminals/*.json(N))\n  \
-               (( $#notes )) && amps terminal restore\n\
-             }\n\
-             autoload -Uz add-zsh-hook && add-zsh-hook precmd __amps_terminal\n"
-        }
+        HookShell::Bash => BASH,
+        HookShell::Fish => FISH,
+        HookShell::Zsh => ZSH,
     }
 }
+
+const BASH: &str = r#"__amps_terminal() {
+  local status=$? IFS=' ' stat device
+  read -r stat < /proc/self/stat
+  stat=(${stat##*\) })
+  printf -v device %x "${stat[4]}"
+  [[ -e ${AMPSM_CONFIG_DIR:-$HOME/.ampsm}/terminals/$device.json ]] && amps terminal restore
+  return $status
+}
+PROMPT_COMMAND="__amps_terminal${PROMPT_COMMAND:+; $PROMPT_COMMAND}"
+"#;
+
+const FISH: &str = r#"function __amps_terminal --on-event fish_prompt
+  set -l folder $HOME/.ampsm
+  test -n "$AMPSM_CONFIG_DIR"; and set folder $AMPSM_CONFIG_DIR
+  read -l stat < /proc/self/stat
+  set stat (string replace -r '.*\) ' '' -- $stat | string split ' ')
+  test -e $folder/terminals/(printf %x $stat[5]).json; and amps terminal restore
+end
+"#;
+
+const ZSH: &str = r#"__amps_terminal() {
+  emulate -L zsh
+  local stat device
+  read -r stat < /proc/self/stat
+  stat=(${=stat##*\) })
+  printf -v device %x $stat[5]
+  [[ -e ${AMPSM_CONFIG_DIR:-$HOME/.ampsm}/terminals/$device.json ]] && amps terminal restore
+}
+autoload -Uz add-zsh-hook && add-zsh-hook precmd __amps_terminal
+"#;

@@ -144,6 +144,82 @@ fn a_shell_can_bring_its_terminal_back_before_each_prompt() {
 }
 
 #[test]
+fn a_shell_starts_nothing_for_the_notes_of_other_terminals() {
+    for (shell, args, source) in [
+        (
+            "bash",
+            &["--norc", "-i"][..],
+            "eval \"$(amps terminal hook bash)\"",
+        ),
+        ("zsh", &["-f", "-i"], "eval \"$(amps terminal hook zsh)\""),
+        (
+            "fish",
+            &["--no-config", "-i"],
+            "amps terminal hook fish | source",
+        ),
+    ] {
+        let home = home();
+        let log = home.path("started");
+        home.install_script(
+            "amps",
+            &format!("echo \"$@\" >> {log:?}\nexec {AMPS} \"$@\""),
+        );
+        let notes = home.config_dir().join("terminals");
+        std::fs::create_dir_all(&notes).unwrap();
+        std::fs::write(notes.join("1.json"), "").unwrap();
+        let mut terminal = home.command(shell, args).terminal();
+        terminal.send(format!("{source}\r"));
+        let hooked = format!("terminal hook {shell}\n");
+        wait::for_text(&log, &hooked, PATIENCE);
+        for word in ["one", "two"] {
+            // What is typed is shown too: without the quotes it was said.
+            terminal.send(format!("echo sa''id {word}\r"));
+            terminal.wait_for_text(&format!("said {word}"));
+        }
+        let started = wait::for_file(&log, PATIENCE);
+        assert_eq!(started, hooked);
+        let device = process::stat(terminal.pid()).unwrap().terminal;
+        std::fs::write(notes.join(format!("{device:x}.json")), "").unwrap();
+        terminal.send("echo once more\r");
+        wait::for_text(&log, &format!("{started}terminal restore\n"), PATIENCE);
+    }
+}
+
+#[test]
+fn a_note_is_removed_when_its_client_is_dead_and_its_terminal_gone() {
+    let home = home();
+    let folder = home.folder("work");
+    let id = hold(&home, &folder, &["cat"]);
+    let notes = home.config_dir().join("terminals");
+    let note = |device: i64| notes.join(format!("{device:x}.json"));
+    let of_client = |terminal: &Terminal| {
+        terminal.wait_for_bytes(DRAWN, PATIENCE);
+        let device = process::stat(terminal.pid()).unwrap().terminal;
+        std::fs::read(note(device.into())).unwrap()
+    };
+    let mut typist = attach(&home, &[&id]);
+    let watcher = attach(&home, &["--read-only", &id]);
+    let (dead, living) = (of_client(&typist), of_client(&watcher));
+    process::send(typist.pid(), Signal::KILL);
+    typist.wait_exit(PATIENCE);
+    // Numbers that no terminal has, and that of one which is there.
+    let (gone, gone_too) = (0xfff0_88ff, 0xfff0_88fe);
+    let shell = home.command("cat", [""; 0]).terminal();
+    let there = process::stat(shell.pid()).unwrap().terminal.into();
+    std::fs::write(note(gone_too), living).unwrap();
+    std::fs::write(note(there), &dead).unwrap();
+    for _ in 0..2 {
+        std::fs::write(note(gone), &dead).unwrap();
+        home.amps(["daemon", "restart"]).run().ok();
+        wait::until("the note to be removed", PATIENCE, || {
+            (!note(gone).exists()).then_some(())
+        });
+    }
+    assert!(note(there).exists() && note(gone_too).exists());
+    home.end_all();
+}
+
+#[test]
 fn a_client_that_is_stopped_leaves_the_terminal_to_its_shell() {
     let home = home();
     let folder = home.folder("work");
