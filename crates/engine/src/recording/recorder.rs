@@ -1,8 +1,10 @@
-//! Writing a journal: every chunk of output before it is shown, and never in the agent's way.
+//! Writing a journal: every chunk of output before it is shown, by one write that waits for no sync.
 //!
 //! A write that fails is a gap: its bytes are counted, and at most once a second another write is
-//! tried, which begins by saying how much is missing. Nothing here waits for the disk but
-//! [`Recorder::finish`], and nothing returns an error once the recording has begun.
+//! tried, which begins by saying how much is missing. Nothing here waits until
+//! the disk has something but [`Recorder::finish`], and nothing returns an error once the recording
+//! has begun. The write itself takes as long as the kernel lets it: one that owes its disks too much
+//! makes writers wait.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};

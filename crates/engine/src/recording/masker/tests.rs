@@ -252,7 +252,7 @@ fn a_long_recording_of_full_rows_is_masked_in_time_that_grows_with_its_length_on
         letters(79),
         format!("{secret}{}", "-".repeat(79 - secret.len())),
     ];
-    let screen: String = rows.iter().map(|row| format!("{row}\r\n")).collect();
+    let screen = rows.join("\r\n") + "\r\n";
     let screens = (4 << 20) / screen.len();
     let mut masker = Masker::new(Size { rows: 24, cols: 80 }, Window::default());
     let begun = Instant::now();
