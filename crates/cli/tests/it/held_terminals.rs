@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use amps_engine::files::write_private;
 use amps_testkit::{Exit, Home, PATIENCE, Signal, Terminal, TerminalOptions, process, wait};
 
 use crate::held::{CHORD, DRAWN, attach, hold, host_of, screen, wait_for_screen};
@@ -166,7 +167,7 @@ fn a_shell_starts_nothing_for_the_notes_of_other_terminals() {
         );
         let notes = home.config_dir().join("terminals");
         std::fs::create_dir_all(&notes).unwrap();
-        std::fs::write(notes.join("1.json"), "").unwrap();
+        write_private(&notes.join("1.json"), b"").unwrap();
         let mut terminal = home.command(shell, args).terminal();
         terminal.send(format!("{source}\r"));
         let hooked = format!("terminal hook {shell}\n");
@@ -179,7 +180,7 @@ fn a_shell_starts_nothing_for_the_notes_of_other_terminals() {
         let started = wait::for_file(&log, PATIENCE);
         assert_eq!(started, hooked);
         let device = process::stat(terminal.pid()).unwrap().terminal;
-        std::fs::write(notes.join(format!("{device:x}.json")), "").unwrap();
+        write_private(&notes.join(format!("{device:x}.json")), b"").unwrap();
         terminal.send("echo once more\r");
         wait::for_text(&log, &format!("{started}terminal restore\n"), PATIENCE);
     }
