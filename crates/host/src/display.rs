@@ -19,6 +19,9 @@ const MUCH: usize = 4 * 1024;
 /// How long it takes until no more follow.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// How long a flood goes undrawn.
+const LONGEST: Duration = Duration::from_millis(100);
+
 /// As many queued bytes are drawn before any more are taken.
 const MOST: usize = 4 * 1024 * 1024;
 
@@ -31,6 +34,8 @@ pub(crate) struct Display {
     taken: u64,
     /// When what has been taken is to be drawn, and its answers to be taken.
     draws_at: Option<Instant>,
+    /// When it is drawn at the latest, however much comes: what the agent asks waits for it.
+    latest: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -58,6 +63,7 @@ impl Display {
             has_worker: false,
             taken: 0,
             draws_at: None,
+            latest: None,
         }
     }
 
@@ -76,8 +82,9 @@ impl Display {
         self.taken += u64::try_from(bytes.len()).unwrap_or_default();
         let now = Instant::now();
         // More may follow at once, and is passed on first.
+        let latest = *self.latest.get_or_insert(now + LONGEST);
         let later = if bytes.len() < MUCH { now } else { now + PAUSE };
-        self.draws_at = Some(self.draws_at.unwrap_or(later));
+        self.draws_at = Some(later.min(latest));
         let mut queue = self.shared.queue();
         queue.bytes.extend_from_slice(bytes);
         let queued = queue.bytes.len();
@@ -113,6 +120,7 @@ impl Display {
         };
         self.shared.draw(&mut screen);
         self.draws_at = None;
+        self.latest = None;
         Some(screen.take_answers())
     }
 
