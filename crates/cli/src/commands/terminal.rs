@@ -73,7 +73,7 @@ const FISH: &str = r#"function __amps_terminal --on-event fish_prompt
 end
 "#;
 
-const ZSH: &str = r#"__amps_terminal() {
+const ZSH: &str = r"__amps_terminal() {
   emulate -L zsh
   local stat device
   read -r stat < /proc/self/stat
@@ -82,4 +82,4 @@ const ZSH: &str = r#"__amps_terminal() {
   [[ -e ${AMPSM_CONFIG_DIR:-$HOME/.ampsm}/terminals/$device.json ]] && amps terminal restore
 }
 autoload -Uz add-zsh-hook && add-zsh-hook precmd __amps_terminal
-"#;
+";

@@ -207,10 +207,10 @@ fn a_note_is_removed_when_its_client_is_dead_and_its_terminal_gone() {
     let (gone, gone_too) = (0xfff0_88ff, 0xfff0_88fe);
     let shell = home.command("cat", [""; 0]).terminal();
     let there = process::stat(shell.pid()).unwrap().terminal.into();
-    std::fs::write(note(gone_too), living).unwrap();
-    std::fs::write(note(there), &dead).unwrap();
+    write_private(&note(gone_too), living.as_ref()).unwrap();
+    write_private(&note(there), dead.as_ref()).unwrap();
     for _ in 0..2 {
-        std::fs::write(note(gone), &dead).unwrap();
+        write_private(&note(gone), dead.as_ref()).unwrap();
         home.amps(["daemon", "restart"]).run().ok();
         wait::until("the note to be removed", PATIENCE, || {
             (!note(gone).exists()).then_some(())
