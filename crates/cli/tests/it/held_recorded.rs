@@ -239,6 +239,11 @@ fn what_a_host_recorded_is_counted_by_the_next_daemon_if_both_were_killed() {
     let record = home.amps(["--record", "--name", "mine", "sh", "-c", CAT]);
     let terminal = record.cwd(&folder).terminal();
     terminal.wait_for_text("ready");
+    // Told right after the agent was started, it may reach the daemon a moment later.
+    home.daemon()
+        .wait_for_session("mine", "to be known as recorded", PATIENCE, |record| {
+            !record["runs"][0]["recording"].is_null()
+        });
     let host = host_of(&home, "mine");
     process::send(home.daemon().wait_alive(PATIENCE), Signal::STOP);
     process::send(host, Signal::KILL);
