@@ -114,6 +114,23 @@ fn an_agent_that_stops_itself_is_a_job_of_the_shell_that_recorded_it() {
 }
 
 #[test]
+fn an_agent_whose_stopped_command_is_killed_goes_on() {
+    let home = home();
+    let folder = home.folder("work");
+    let script = ["print up", "stop-self", "print back", "wait-for end"];
+    home.install_agent("agent", &script);
+    let mut shell = home.shell(&folder);
+    shell.start_line(&format!("{AMPS} --record agent"));
+    shell.terminal().wait_for_text("up");
+    let client = shell.wait_job();
+    shell.terminal().wait_for_text("Stopped");
+    process::send(client, Signal::KILL);
+    wait_for_screen(&home, "@", "back");
+    home.command("touch", ["end"]).cwd(&folder).run().ok();
+    assert_eq!(settled(&home, "@")["status"], "completed");
+}
+
+#[test]
 fn a_held_agent_that_stops_itself_goes_on() {
     let home = home();
     let folder = home.folder("work");

@@ -344,6 +344,11 @@ impl Host {
         if self.continue_at.take_if(|at| now >= *at).is_some() {
             self.follow_stop(now);
         }
+        if self.is_stopped && self.typist().is_none() {
+            // Who stopped with it has gone, and nobody else continues it.
+            self.is_stopped = false;
+            self.agent.signal(Signal::CONT);
+        }
         for number in 0..self.clients.len() {
             self.tend_terminal(number, now);
             self.tend_idle_wait(number, now);
