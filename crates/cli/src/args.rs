@@ -26,6 +26,8 @@ use clap_complete::Shell;
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) launch: LaunchOptions,
+    #[command(flatten)]
+    pub(crate) hold: HoldOptions,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -46,8 +48,6 @@ pub(crate) struct LaunchOptions {
     /// Note a record that the agent was given as context; may be repeated
     #[arg(long = "context", value_name = "ID")]
     pub(crate) context_ids: Vec<String>,
-    #[command(flatten)]
-    pub(crate) hold: HoldOptions,
 }
 
 // How a session that is launched is held.
@@ -132,6 +132,8 @@ pub(crate) enum Command {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) launch: LaunchOptions,
+    #[command(flatten)]
+    pub(crate) hold: HoldOptions,
     /// The command and its arguments
     #[arg(
         required = true,

@@ -35,7 +35,8 @@ use crate::launch;
 /// Does what the command line asks.
 pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
     let launches = matches!(cli.command, Command::Agent(_) | Command::Run(_));
-    if !launches && !cli.launch.is_empty() {
+    let is_plain = cli.launch.is_empty() && cli.hold.is_empty();
+    if !launches && !is_plain {
         let words =
             "--name, --note, --tag, --context, --detach, --hold and --record belong to a launch";
         return Err(Fault::new(ErrorCode::BadArgument, words)
@@ -43,8 +44,12 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
             .into());
     }
     match cli.command {
-        Command::Agent(command) => launch::launch(context, &cli.launch, &command),
-        Command::Run(args) => launch::launch(context, &args.launch.over(cli.launch), &args.command),
+        Command::Agent(command) => launch::launch(context, (&cli.launch, cli.hold), &command),
+        Command::Run(args) => {
+            let options = args.launch.over(cli.launch);
+            let hold = args.hold.over(cli.hold);
+            launch::launch(context, (&options, hold), &args.command)
+        }
         Command::Attach(args) => attach::run(context, &args),
         Command::AttachPid(args) => attach_pid::run(context, &args),
         Command::Checkpoint(args) => checkpoint::run(context, args),

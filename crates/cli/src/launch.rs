@@ -43,11 +43,8 @@ impl LaunchOptions {
             note,
             tags,
             context_ids,
-            hold,
         } = self;
-        let notes_nothing = name.is_none() && note.is_none() && tags.is_empty();
-        let holds_nothing = !hold.detach && !hold.hold && !hold.record;
-        notes_nothing && context_ids.is_empty() && holds_nothing
+        name.is_none() && note.is_none() && tags.is_empty() && context_ids.is_empty()
     }
 
     /// Returns these options, and the other ones where these say nothing.
@@ -58,29 +55,44 @@ impl LaunchOptions {
             note: self.note.or(other.note),
             tags: both(self.tags, other.tags),
             context_ids: both(self.context_ids, other.context_ids),
-            hold: HoldOptions {
-                detach: self.hold.detach || other.hold.detach,
-                hold: self.hold.hold || other.hold.hold,
-                record: self.hold.record || other.hold.record,
-            },
+        }
+    }
+}
+
+impl HoldOptions {
+    /// Returns whether nothing is asked for.
+    pub(crate) fn is_empty(self) -> bool {
+        !self.detach && !self.hold && !self.record
+    }
+
+    /// Returns all that one or the other asks for.
+    pub(crate) fn over(self, other: Self) -> Self {
+        Self {
+            detach: self.detach || other.detach,
+            hold: self.hold || other.hold,
+            record: self.record || other.record,
         }
     }
 }
 
 /// Runs a command line under a session and gives back its exit code.
-pub(crate) fn launch(context: &Context, options: &LaunchOptions, command: &[OsString]) -> Outcome {
+pub(crate) fn launch(
+    context: &Context,
+    (options, hold): (&LaunchOptions, HoldOptions),
+    command: &[OsString],
+) -> Outcome {
     let Some(name) = command.first() else {
         return Err(Fault::new(ErrorCode::BadArgument, "there is no command to run").into());
     };
     let program = find_program(name, &context.environment.path(), &env::own_program())
         .map_err(|error| not_started(&error))?;
-    match hold::way(context, options.hold) {
+    match hold::way(context, hold) {
         Some(way) => {
             if let Some(code) = hold::start(context, options, (&program, command), way)? {
                 return Ok(code);
             }
         }
-        None if options.hold.record => {
+        None if hold.record => {
             output::say("amps: not recorded: standard input and output are no terminal");
         }
         None => {}

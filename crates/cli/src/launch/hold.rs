@@ -377,7 +377,6 @@ impl Order {
             note: self.note,
             tags: self.tags,
             context_ids: self.context_ids,
-            hold: HoldOptions::default(),
         };
         let agent = agent_name(&name);
         let binding = (Binding::Host, owner);

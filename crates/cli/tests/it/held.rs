@@ -268,6 +268,10 @@ fn what_cannot_be_attached_to_is_told_apart() {
     let id = hold(&home, &folder, &["cat"]);
     let no_terminal = failed(&["attach", &id], 13);
     assert!(no_terminal.contains("not a terminal"), "{no_terminal}");
+    for command in [&["session", "start"][..], &["attach-pid", "1"]] {
+        let refused = failed(&[command, &["--record"]].concat(), 2);
+        assert!(refused.contains("--record"), "{refused}");
+    }
     let missing = failed(&["--detach", "no-such-agent"], 127);
     assert!(missing.contains("[E012]"), "{missing}");
     home.amps(["send", &id, "--key", "ctrl-d"]).run().ok();
