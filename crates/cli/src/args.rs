@@ -199,7 +199,7 @@ pub(crate) struct JsonArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Only sessions of this status; may be repeated
-    #[arg(long, value_name = "STATUS", value_parser = ["created", "active", "completed", "aborted", "disconnected"])]
+    #[arg(long, value_name = "STATUS", value_parser = ["created", "active", "idle", "awaiting-input", "completed", "aborted", "disconnected", "abandoned"])]
     pub(crate) status: Vec<String>,
     /// Only sessions whose owner vanished
     #[arg(long, conflicts_with = "status")]

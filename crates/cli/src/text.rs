@@ -5,6 +5,7 @@ pub(crate) mod sentence;
 pub(crate) mod session;
 pub(crate) mod table;
 pub(crate) mod time;
+pub(crate) mod worktree;
 
 use amps_core::path::visible;
 use unicode_width::UnicodeWidthStr as _;

@@ -8,11 +8,13 @@ use crate::checkpoint::Cause;
 use crate::evidence::Evidence;
 use crate::exit::Exit;
 use crate::id::{ChangesetId, SessionId};
+use crate::iteration::Verdict;
 use crate::process::ProcessIdentity;
 use crate::recording::Recording;
 use crate::session::{Status, StatusReason};
 use crate::snapshot::Oid;
 use crate::time::Moment;
+use crate::worktree::OperationKind;
 
 /// One fact in a session's history, stored in the same transaction as the state it changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +128,67 @@ pub enum Fact {
     Noted {
         /// The note, known secrets masked.
         text: String,
+    },
+    /// A worktree session was created.
+    WorktreeOpened {
+        /// Its branch.
+        branch: String,
+        /// What it began from.
+        base: Oid,
+    },
+    /// Something that takes several steps is about to be done to references and files.
+    OperationBegun {
+        /// What.
+        operation: OperationKind,
+    },
+    /// It was done.
+    OperationDone {
+        /// What.
+        operation: OperationKind,
+        /// What came of it, in one sentence.
+        detail: String,
+    },
+    /// It was not done, and all is as before.
+    OperationUndone {
+        /// What.
+        operation: OperationKind,
+        /// Why, in one sentence.
+        detail: String,
+    },
+    /// An iteration began.
+    IterationBegun {
+        /// Which, from 1.
+        number: u32,
+        /// The launched session that records its run.
+        run: SessionId,
+    },
+    /// An iteration ended.
+    IterationJudged {
+        /// Which.
+        number: u32,
+        /// How.
+        verdict: Verdict,
+        /// The commit of what the agent changed, if anything.
+        commit: Option<Oid>,
+    },
+    /// The work of a worktree session met a conflict, or the conflict is no more.
+    ConflictChanged {
+        /// Whether there is one.
+        is_open: bool,
+        /// Where, in one sentence.
+        detail: String,
+    },
+    /// The work of a worktree session is in its base.
+    Merged {
+        /// The reference that has it.
+        into: String,
+        /// What that names.
+        commit: Oid,
+    },
+    /// A person gave a worktree session up.
+    GivenUp {
+        /// Why, known secrets masked.
+        reason: Option<String>,
     },
     /// The agent told that it had done what it was asked.
     TurnEnded {

@@ -20,29 +20,38 @@ pub enum Status {
     Created,
     /// The agent runs.
     Active,
-    /// The agent exited by itself with 0. Final.
+    /// Of a worktree session: the last iteration passed, and the next may begin.
+    Idle,
+    /// Of a worktree session: a person is needed before it can go on.
+    AwaitingInput,
+    /// The agent exited by itself with 0; of a worktree session: its work is in the base. Final.
     Completed,
     /// The agent crashed, failed, was killed, or a person ended it. Final.
     Aborted,
     /// The owner vanished. Final.
     Disconnected,
+    /// Of a worktree session: a person gave it up. Final.
+    Abandoned,
 }
 
 impl Status {
     /// All statuses, in the order of life.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Created,
         Self::Active,
+        Self::Idle,
+        Self::AwaitingInput,
         Self::Completed,
         Self::Aborted,
         Self::Disconnected,
+        Self::Abandoned,
     ];
 
     /// Returns whether the status never changes again.
     pub fn is_final(self) -> bool {
         match self {
-            Self::Created | Self::Active => false,
-            Self::Completed | Self::Aborted | Self::Disconnected => true,
+            Self::Created | Self::Active | Self::Idle | Self::AwaitingInput => false,
+            Self::Completed | Self::Aborted | Self::Disconnected | Self::Abandoned => true,
         }
     }
 
@@ -51,9 +60,12 @@ impl Status {
         match self {
             Self::Created => "created",
             Self::Active => "active",
+            Self::Idle => "idle",
+            Self::AwaitingInput => "awaiting-input",
             Self::Completed => "completed",
             Self::Aborted => "aborted",
             Self::Disconnected => "disconnected",
+            Self::Abandoned => "abandoned",
         }
     }
 }
@@ -66,7 +78,9 @@ impl fmt::Display for Status {
 
 /// The text names no status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a status; one of created, active, completed, aborted, disconnected")]
+#[error(
+    "not a status; one of created, active, idle, awaiting-input, completed, aborted, disconnected, abandoned"
+)]
 pub struct InvalidStatus;
 
 impl FromStr for Status {
@@ -80,7 +94,7 @@ impl FromStr for Status {
     }
 }
 
-/// Why a final session has the status it has.
+/// Why a session has the status it has: of a final one always, of another where a person is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StatusReason {
@@ -106,6 +120,22 @@ pub enum StatusReason {
     EndedByUser,
     /// The process that was given a session ended, and nobody could tell how.
     ProcessEnded,
+    /// The gate of a worktree session did not pass.
+    GateFailed,
+    /// The agent of a worktree session failed.
+    AgentFailed,
+    /// The agent of a worktree session, or its gate, took longer than it may.
+    TimedOut,
+    /// A person stopped the agent of a worktree session.
+    Stopped,
+    /// What an agent did in a worktree session could not be committed.
+    NotCommitted,
+    /// The work of a worktree session is in conflict with its base.
+    Conflict,
+    /// The work of a worktree session is in its base.
+    Merged,
+    /// A person gave a worktree session up.
+    GivenUp,
 }
 
 impl fmt::Display for StatusReason {
@@ -122,6 +152,14 @@ impl fmt::Display for StatusReason {
             Self::ShellEnded => "shell-ended",
             Self::EndedByUser => "ended-by-user",
             Self::ProcessEnded => "process-ended",
+            Self::GateFailed => "gate-failed",
+            Self::AgentFailed => "agent-failed",
+            Self::TimedOut => "timed-out",
+            Self::Stopped => "stopped",
+            Self::NotCommitted => "not-committed",
+            Self::Conflict => "conflict",
+            Self::Merged => "merged",
+            Self::GivenUp => "given-up",
         })
     }
 }
@@ -195,7 +233,7 @@ impl Ending {
     }
 }
 
-/// What may happen to a session.
+/// What may happen to a launched session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// The agent has been started.
@@ -215,15 +253,13 @@ pub enum Refused {
     AlreadyActive,
 }
 
-/// Returns the status that follows, and its reason once it is final.
+/// Returns the status of a launched session that follows, and its reason once it is final.
 pub fn step(status: Status, input: Input) -> Result<(Status, Option<StatusReason>), Refused> {
     match (status, input) {
-        (Status::Completed | Status::Aborted | Status::Disconnected, _) => {
-            Err(Refused::Final(status))
-        }
+        (status, _) if status.is_final() => Err(Refused::Final(status)),
         (Status::Created, Input::Started) => Ok((Status::Active, None)),
-        (Status::Active, Input::Started) => Err(Refused::AlreadyActive),
-        (Status::Created | Status::Active, Input::Ended(ending)) => {
+        (_, Input::Started) => Err(Refused::AlreadyActive),
+        (_, Input::Ended(ending)) => {
             let (status, reason) = ending.outcome();
             Ok((status, Some(reason)))
         }
@@ -261,8 +297,12 @@ pub struct Session {
     pub session_id: SessionId,
     /// What a person called it.
     pub name: Option<String>,
-    /// The kind of session; `launched` is the only one yet.
+    /// Always `launched`: of a worktree session, [`WorktreeSession`](crate::worktree::WorktreeSession)
+    /// is the record.
     pub kind: SessionKind,
+    /// The worktree session that it is a run of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worktree_session_id: Option<SessionId>,
     /// How it is bound to its agent.
     pub binding: Binding,
     /// Where it stands.
@@ -301,8 +341,10 @@ pub struct Session {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SessionKind {
-    /// Opened by `amps <agent>`, `amps session start` or `amps attach-pid`.
+    /// Opened by `amps <agent>`, `amps session start` or `amps attach-pid`; has exactly one run.
     Launched,
+    /// Opened by `amps new`: has a worktree and a branch of its own.
+    Worktree,
 }
 
 #[cfg(test)]

@@ -56,6 +56,28 @@ pub mod seconds {
     }
 }
 
+/// Serialises an optional [`Duration`] as a number of seconds, or null.
+pub mod optional_seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    /// Writes the duration as seconds with a fraction, or null.
+    pub fn serialize<S: Serializer>(value: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => super::seconds::serialize(value, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    /// Reads null, or a non-negative, finite number of seconds.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        let seconds = Option::<f64>::deserialize(from)?;
+        let duration = seconds.map(Duration::try_from_secs_f64).transpose();
+        duration.map_err(serde::de::Error::custom)
+    }
+}
+
 /// Reads a duration as people write it: `500ms`, `30s`, `5m`, `2h`, `7d`, or plain seconds.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let text = text.trim();

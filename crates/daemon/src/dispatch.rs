@@ -11,7 +11,7 @@ use amps_core::id::{LeaseId, SessionId};
 use amps_core::mask::mask;
 use amps_core::path::RawPath;
 use amps_core::process::ProcessIdentity;
-use amps_core::session::{Binding, Ending};
+use amps_core::session::{Binding, Ending, Status};
 use amps_core::time::Moment;
 use amps_engine::capture::{Cutoff, LONGEST_LAG_MS, TICK};
 use amps_engine::ops::capture_run::Site;
@@ -34,6 +34,7 @@ use crate::faults;
 use crate::leases::RenewRefused;
 use crate::queries;
 use crate::recovery;
+use crate::worktrees;
 
 /// What an answer to a launcher may need to reach it.
 const ON_THE_WAY: Duration = Duration::from_millis(500);
@@ -58,6 +59,7 @@ pub(crate) async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Res
         Request::End(facts) => end(daemon, facts).await,
         Request::Note { reference, text } => note(daemon, reference, text).await,
         Request::Open(facts) => open(daemon, *facts, false).await,
+        Request::OpenWorktree { session, at } => worktrees::open(daemon, *session, at).await,
         Request::Recorded(facts) => recorded(daemon, facts).await,
         Request::Renew {
             session_id,
@@ -66,6 +68,11 @@ pub(crate) async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Res
             at,
         } => renew(daemon, (session_id, lease_id), generation, at),
         Request::Started(facts) => started(daemon, facts).await,
+        Request::StepWorktree {
+            session_id,
+            taken,
+            at,
+        } => worktrees::step(daemon, session_id, *taken, at).await,
         Request::Stop => {
             daemon.stop.notify_one();
             Ok(Response::Done)
@@ -80,7 +87,8 @@ pub(crate) async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Res
         Request::Checkpoints { .. }
         | Request::Events { .. }
         | Request::List(_)
-        | Request::Patch { .. } => query(daemon, request).await,
+        | Request::Patch { .. }
+        | Request::Worktrees => query(daemon, request).await,
         Request::Wait { reference, wait_ms } => {
             wait(daemon, reference, Duration::from_millis(wait_ms)).await
         }
@@ -93,7 +101,13 @@ pub(crate) async fn late(daemon: &Arc<Daemon>, request: Request) -> Result<Respo
         Request::Open(facts) => open(daemon, *facts, true).await,
         Request::Started(facts) => started(daemon, facts).await,
         Request::End(facts) => end(daemon, facts).await,
+        Request::OpenWorktree { session, at } => worktrees::open(daemon, *session, at).await,
         Request::Recorded(facts) => recorded(daemon, facts).await,
+        Request::StepWorktree {
+            session_id,
+            taken,
+            at,
+        } => worktrees::step(daemon, session_id, *taken, at).await,
         Request::Checkpoint { .. }
         | Request::Checkpoints { .. }
         | Request::Current { .. }
@@ -105,7 +119,8 @@ pub(crate) async fn late(daemon: &Arc<Daemon>, request: Request) -> Result<Respo
         | Request::Renew { .. }
         | Request::Show { .. }
         | Request::Stop
-        | Request::Wait { .. } => Err(Fault::new(ErrorCode::BadArgument, "this is no fact")),
+        | Request::Wait { .. }
+        | Request::Worktrees => Err(Fault::new(ErrorCode::BadArgument, "this is no fact")),
     }
 }
 
@@ -341,7 +356,7 @@ async fn settle(daemon: &Daemon, reference: String, wait: Duration) -> Result<()
     Ok(())
 }
 
-/// Answers when a session is final, or after the longest wait.
+/// Answers when a session is final, or no iteration of it is under way; or after the longest wait.
 async fn wait(daemon: &Arc<Daemon>, reference: String, wait: Duration) -> Result<Response, Fault> {
     recovery::deliver_spool(daemon).await;
     let id = resolve(daemon, reference).await?;
@@ -349,13 +364,17 @@ async fn wait(daemon: &Arc<Daemon>, reference: String, wait: Duration) -> Result
     // Before the first look, so that no end is missed.
     let mut ends = daemon.ends.subscribe();
     loop {
-        let view = daemon
-            .store(move |ledger| queries::view(ledger, id))
+        let shown = daemon
+            .store(move |ledger| queries::show(ledger, id))
             .await?;
         amps_engine::testing::point("wait-looked");
-        let is_final = view.session.status.is_final();
-        if is_final || !has_ended(&mut ends, id, deadline).await {
-            return Ok(Response::Session(Box::new(view)));
+        let is_over = match &shown {
+            Response::Session(view) => view.session.status.is_final(),
+            Response::Worktree(view) => view.session.status != Status::Active,
+            _ => true,
+        };
+        if is_over || !has_ended(&mut ends, id, deadline).await {
+            return Ok(shown);
         }
     }
 }

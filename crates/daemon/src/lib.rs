@@ -21,6 +21,7 @@ mod starter;
 mod survivors;
 mod terminals;
 mod turns;
+mod worktrees;
 mod writer;
 
 pub use self::queries::answer_from_file;

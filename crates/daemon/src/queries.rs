@@ -4,13 +4,19 @@
 use amps_core::error::ErrorCode;
 use amps_core::event::{Event, Fact};
 use amps_core::id::SessionId;
+use amps_core::run::Run;
+use amps_core::session::Session;
 use amps_core::time::as_seconds;
+use amps_core::worktree::{Changes, WorktreeSession};
 use amps_engine::home::Home;
 use amps_engine::ledger::{Ledger, LedgerError, PageQuery, PageRow, Resolved, SqliteLedger};
 use amps_proto::fault::Fault;
 use amps_proto::request::{Query, Request};
 use amps_proto::response::{PatchView, Response};
-use amps_proto::view::{CheckpointView, LinkKind, LinkView, NoteView, SessionRow, SessionView};
+use amps_proto::view::{
+    CheckpointView, IterationView, LinkKind, LinkView, NoteView, RunView, SessionRow, SessionView,
+    WorktreeView,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -44,18 +50,19 @@ pub(crate) fn answer(ledger: &dyn Ledger, request: &Request) -> Option<Result<Re
         }),
         Request::List(query) => list(ledger, query).map_err(|error| of_ledger(&error)),
         Request::Patch { reference } => with(ledger, reference, |id| patches(ledger, id)),
-        Request::Show { reference, .. } => with(ledger, reference, |id| {
-            Ok(Response::Session(Box::new(view(ledger, id)?)))
-        }),
+        Request::Show { reference, .. } => with(ledger, reference, |id| show(ledger, id)),
+        Request::Worktrees => worktrees(ledger).map_err(|error| of_ledger(&error)),
         Request::Checkpoint { .. }
         | Request::Current { .. }
         | Request::DaemonStatus
         | Request::End(_)
         | Request::Note { .. }
         | Request::Open(_)
+        | Request::OpenWorktree { .. }
         | Request::Recorded(_)
         | Request::Renew { .. }
         | Request::Started(_)
+        | Request::StepWorktree { .. }
         | Request::Stop
         | Request::Wait { .. } => return None,
     })
@@ -121,22 +128,79 @@ fn brief(reference: &str) -> String {
     format!("{}{dots}", amps_core::path::visible(&short))
 }
 
-/// Returns everything about one session.
+fn worktrees(ledger: &dyn Ledger) -> Result<Response, LedgerError> {
+    let sessions = ledger.live_worktree_sessions()?;
+    Ok(Response::Worktrees { sessions })
+}
+
+/// Returns everything about one session, of either kind.
+pub(crate) fn show(ledger: &dyn Ledger, id: SessionId) -> Result<Response, LedgerError> {
+    if ledger.worktree_session(id)?.is_some() {
+        return Ok(Response::Worktree(Box::new(worktree_view(ledger, id)?)));
+    }
+    Ok(Response::Session(Box::new(view(ledger, id)?)))
+}
+
+/// Returns everything about one worktree session.
+pub(crate) fn worktree_view(
+    ledger: &dyn Ledger,
+    id: SessionId,
+) -> Result<WorktreeView, LedgerError> {
+    let session = ledger
+        .worktree_session(id)?
+        .ok_or(LedgerError::Unknown(id))?;
+    let mut calls = ledger.tool_calls(id)?;
+    let iterations = ledger.iterations(id)?.into_iter().map(|iteration| {
+        let own_calls = calls
+            .iter()
+            .take_while(|(number, _)| *number == iteration.number);
+        let later = calls.split_off(own_calls.count());
+        let own = std::mem::replace(&mut calls, later);
+        IterationView {
+            iteration,
+            tool_calls: own.into_iter().map(|(_, call)| call).collect(),
+        }
+    });
+    let iterations = iterations.collect();
+    let mut runs = Vec::new();
+    let mut changesets = Vec::new();
+    for (number, (member, run)) in (1_u32..).zip(ledger.runs_of_worktree(id)?) {
+        changesets.extend(ledger.changesets(member.session_id)?);
+        runs.push(RunView {
+            number,
+            ..run.into()
+        });
+    }
+    Ok(WorktreeView {
+        session,
+        iterations,
+        runs,
+        changesets,
+        notes: ledger.events(id)?.into_iter().filter_map(note).collect(),
+        links: links_of(LinkKind::Overlaps, ledger.overlaps(id)?),
+    })
+}
+
+fn links_of(kind: LinkKind, others: Vec<SessionId>) -> Vec<LinkView> {
+    let others = others.into_iter();
+    others
+        .map(|session_id| LinkView { kind, session_id })
+        .collect()
+}
+
+/// Returns everything about one launched session.
 pub(crate) fn view(ledger: &dyn Ledger, id: SessionId) -> Result<SessionView, LedgerError> {
     let (session, run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
     let notes = ledger.events(id)?.into_iter().filter_map(note).collect();
-    let links = ledger.overlaps(id)?.into_iter();
+    let run_of = session.worktree_session_id.into_iter().collect();
+    let mut links = links_of(LinkKind::RunOf, run_of);
+    links.extend(links_of(LinkKind::Overlaps, ledger.overlaps(id)?));
     Ok(SessionView {
         session,
         runs: vec![run.into()],
         changesets: ledger.changesets(id)?,
         notes,
-        links: links
-            .map(|session_id| LinkView {
-                kind: LinkKind::Overlaps,
-                session_id,
-            })
-            .collect(),
+        links,
         checkpoints: ledger.count_checkpoints(id)?,
     })
 }
@@ -177,15 +241,26 @@ fn list(ledger: &dyn Ledger, query: &Query) -> Result<Response, LedgerError> {
 }
 
 fn row(row: PageRow) -> SessionRow {
-    let PageRow {
-        session,
-        run,
-        totals: (files, additions, deletions),
-    } = row;
+    match row {
+        PageRow::Launched {
+            session,
+            run,
+            totals,
+        } => launched_row(*session, &run, totals),
+        PageRow::Worktree(session) => worktree_row(*session),
+    }
+}
+
+fn launched_row(
+    session: Session,
+    run: &Run,
+    (files, additions, deletions): (u64, u64, u64),
+) -> SessionRow {
     let captured = run.end.is_some();
     SessionRow {
         session_id: session.session_id,
         name: session.name,
+        kind: session.kind,
         status: session.status,
         status_reason: session.status_reason,
         agent: session.agent,
@@ -201,6 +276,35 @@ fn row(row: PageRow) -> SessionRow {
         files: captured.then_some(files),
         additions: captured.then_some(additions),
         deletions: captured.then_some(deletions),
+        tags: session.tags,
+    }
+}
+
+fn worktree_row(session: WorktreeSession) -> SessionRow {
+    let Changes {
+        files,
+        additions,
+        deletions,
+    } = session.changes;
+    SessionRow {
+        session_id: session.session_id,
+        name: Some(session.name),
+        kind: session.kind,
+        status: session.status,
+        status_reason: session.status_reason,
+        agent: session.agent,
+        agent_command: vec![session.prompt],
+        project_id: session.project_id,
+        project_root: Some(session.project_root),
+        created_at: session.created_at,
+        started_at: session.started_at,
+        ended_at: session.ended_at,
+        duration: None,
+        exit_code: None,
+        exit_signal: None,
+        files: Some(files),
+        additions: Some(additions),
+        deletions: Some(deletions),
         tags: session.tags,
     }
 }

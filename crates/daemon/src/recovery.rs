@@ -18,6 +18,7 @@ use tokio::task::spawn_blocking;
 use crate::checkpoints;
 use crate::daemon::Daemon;
 use crate::dispatch;
+use crate::worktrees;
 
 /// Hears what was spooled, takes open leases over, and sees to every capture that is owed.
 pub(crate) async fn recover(daemon: &Arc<Daemon>) -> Result<(), Fault> {
@@ -44,7 +45,7 @@ pub(crate) async fn recover(daemon: &Arc<Daemon>) -> Result<(), Fault> {
         daemon.captures.see_to(daemon, session.session_id);
     }
     checkpoints::settle_beside(daemon);
-    Ok(())
+    worktrees::recover(daemon).await
 }
 
 /// Removes the locks of launchers that are gone and whose leases are not open.

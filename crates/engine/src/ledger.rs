@@ -10,19 +10,24 @@ mod page;
 mod rows;
 mod schema;
 pub mod sqlite;
+mod worktrees;
 
 use amps_core::changeset::Changeset;
 use amps_core::checkpoint::{Checkpoint, Intent};
 use amps_core::event::{Event, Fact};
 use amps_core::id::{ChangesetId, LeaseId, ProjectId, SessionId};
+use amps_core::iteration::Iteration;
 use amps_core::path::RawPath;
 use amps_core::run::Run;
 use amps_core::session::{Session, Status};
 use amps_core::snapshot::Oid;
 use amps_core::time::Moment;
+use amps_core::tool_call::ToolCall;
+use amps_core::worktree::WorktreeSession;
 use jiff::Timestamp;
 
 pub use self::sqlite::SqliteLedger;
+pub use self::worktrees::WorktreeTransition;
 
 /// Keeps sessions for ever.
 ///
@@ -74,6 +79,31 @@ pub trait Ledger: Send {
 
     /// Returns one page of sessions.
     fn page(&self, query: &PageQuery) -> Result<Vec<PageRow>, LedgerError>;
+
+    /// Stores a new worktree session. Returns `false`, and changes nothing, when it is known already.
+    fn open_worktree(&mut self, opening: &WorktreeTransition<'_>) -> Result<bool, LedgerError>;
+
+    /// Stores the next state of a worktree session together with the facts that led there.
+    fn advance_worktree(&mut self, step: &WorktreeTransition<'_>) -> Result<(), LedgerError>;
+
+    /// Returns a worktree session.
+    fn worktree_session(&self, id: SessionId) -> Result<Option<WorktreeSession>, LedgerError>;
+
+    /// Returns the worktree sessions that are not final, or have an operation under way.
+    fn live_worktree_sessions(&self) -> Result<Vec<WorktreeSession>, LedgerError>;
+
+    /// Returns the live worktree session in whose worktree a folder lies.
+    fn worktree_session_around(&self, folder: &RawPath) -> Result<Option<SessionId>, LedgerError>;
+
+    /// Returns the iterations of a worktree session, oldest first.
+    fn iterations(&self, id: SessionId) -> Result<Vec<Iteration>, LedgerError>;
+
+    /// Returns the tool calls of a worktree session with the numbers of their iterations, oldest
+    /// first.
+    fn tool_calls(&self, id: SessionId) -> Result<Vec<(u32, ToolCall)>, LedgerError>;
+
+    /// Returns the launched sessions that are runs of a worktree session, oldest first.
+    fn runs_of_worktree(&self, id: SessionId) -> Result<Vec<(Session, Run)>, LedgerError>;
 
     /// Returns every run whose session is not final.
     fn open_runs(&self) -> Result<Vec<(Session, Run)>, LedgerError>;
@@ -207,13 +237,18 @@ pub struct PageQuery {
 
 /// One session of a page.
 #[derive(Clone, Debug)]
-pub struct PageRow {
-    /// The session.
-    pub session: Session,
-    /// Its run.
-    pub run: Run,
-    /// Files, additions and deletions over all changesets.
-    pub totals: (u64, u64, u64),
+pub enum PageRow {
+    /// A launched session.
+    Launched {
+        /// The session.
+        session: Box<Session>,
+        /// Its run.
+        run: Box<Run>,
+        /// Files, additions and deletions over all changesets.
+        totals: (u64, u64, u64),
+    },
+    /// A worktree session.
+    Worktree(Box<WorktreeSession>),
 }
 
 /// A repository as it was looked at.

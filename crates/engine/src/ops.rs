@@ -9,5 +9,6 @@ pub mod open_session;
 pub mod record_terminal;
 pub mod regrant_lease;
 pub mod start_run;
+pub mod step_worktree;
 pub mod store_capture;
 pub mod store_checkpoint;

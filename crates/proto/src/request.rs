@@ -9,6 +9,7 @@ use amps_core::path::RawPath;
 use amps_core::process::ProcessIdentity;
 use amps_core::session::Status;
 use amps_core::time::Moment;
+use amps_core::worktree::{Step, WorktreeSession};
 use serde::{Deserialize, Serialize};
 
 /// How long a launcher waits for the answer to [`Request::Open`] before it starts the agent. A
@@ -73,6 +74,13 @@ pub enum Request {
     /// Fact: a session is being opened. The answer comes once the base snapshot is taken, or
     /// after the configured hold.
     Open(Box<OpenFacts>),
+    /// Fact: a worktree session is created.
+    OpenWorktree {
+        /// The session.
+        session: Box<WorktreeSession>,
+        /// When this was.
+        at: Moment,
+    },
     /// The patch of a session as the store keeps it.
     Patch {
         /// An id, a prefix of one, a name, or `@` for the newest.
@@ -104,6 +112,15 @@ pub enum Request {
     /// Ends the daemon. Sessions go on; their launchers deliver to the next daemon. This
     /// request is understood by every version.
     Stop,
+    /// Fact: a worktree session takes a step.
+    StepWorktree {
+        /// The session.
+        session_id: SessionId,
+        /// The step.
+        taken: Box<Step>,
+        /// When this was.
+        at: Moment,
+    },
     /// Everything about one session, once it is final, or at the end of the wait as it is then.
     Wait {
         /// An id, a prefix of one, a name, or `@` for the newest.
@@ -111,6 +128,8 @@ pub enum Request {
         /// How long to wait, in milliseconds.
         wait_ms: u64,
     },
+    /// The worktree sessions that are not final, or that something is being done to.
+    Worktrees,
 }
 
 /// Which sessions to list.

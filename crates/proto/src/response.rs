@@ -5,10 +5,11 @@ use std::time::Duration;
 use amps_core::event::Event;
 use amps_core::session::Status;
 use amps_core::time::seconds;
+use amps_core::worktree::WorktreeSession;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::view::{CheckpointView, SessionRow, SessionView};
+use crate::view::{CheckpointView, SessionRow, SessionView, WorktreeView};
 
 /// One line from the daemon.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,8 +79,15 @@ pub enum Response {
         /// One for each changeset.
         patches: Vec<PatchView>,
     },
-    /// One session.
+    /// One launched session.
     Session(Box<SessionView>),
+    /// One worktree session.
+    Worktree(Box<WorktreeView>),
+    /// Worktree sessions.
+    Worktrees {
+        /// Their records, oldest first.
+        sessions: Vec<WorktreeSession>,
+    },
 }
 
 /// A patch as the store keeps it, known secrets masked.

@@ -6,13 +6,16 @@ use amps_core::capture::Capture;
 use amps_core::changeset::Changeset;
 use amps_core::checkpoint::{Cause, Checkpoint};
 use amps_core::id::{ChangesetId, ProjectId, RunId, SessionId};
+use amps_core::iteration::Iteration;
 use amps_core::lease::Lease;
 use amps_core::path::RawPath;
 use amps_core::recording::Recording;
 use amps_core::run::Run;
-use amps_core::session::{Session, Status, StatusReason};
+use amps_core::session::{Session, SessionKind, Status, StatusReason};
 use amps_core::snapshot::{Oid, Snapshot, Workspace};
 use amps_core::time::as_seconds;
+use amps_core::tool_call::ToolCall;
+use amps_core::worktree::WorktreeSession;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +36,34 @@ pub struct SessionView {
     /// How many checkpoints are kept of it.
     #[serde(default)]
     pub checkpoints: u64,
+}
+
+/// Everything about one worktree session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorktreeView {
+    /// The session.
+    #[serde(flatten)]
+    pub session: WorktreeSession,
+    /// The number of iterations is the number of these.
+    pub iterations: Vec<IterationView>,
+    /// Its runs: those of its iterations, and of agents that were launched in its worktree.
+    pub runs: Vec<RunView>,
+    /// What its runs changed.
+    pub changesets: Vec<Changeset>,
+    /// What people wrote about it.
+    pub notes: Vec<NoteView>,
+    /// Records it is connected with.
+    pub links: Vec<LinkView>,
+}
+
+/// One iteration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IterationView {
+    /// The iteration.
+    #[serde(flatten)]
+    pub iteration: Iteration,
+    /// The calls that its agent made.
+    pub tool_calls: Vec<ToolCall>,
 }
 
 /// A snapshot taken during a run.
@@ -205,6 +236,8 @@ pub struct LinkView {
 pub enum LinkKind {
     /// Both had a run open in the same working tree at the same time.
     Overlaps,
+    /// The other is the worktree session that this one is a run of.
+    RunOf,
 }
 
 /// One line of a list.
@@ -214,13 +247,15 @@ pub struct SessionRow {
     pub session_id: SessionId,
     /// What a person called it.
     pub name: Option<String>,
+    /// The kind of session.
+    pub kind: SessionKind,
     /// Where it stands.
     pub status: Status,
-    /// Why, once final.
+    /// Why, once final, and where a person is needed.
     pub status_reason: Option<StatusReason>,
     /// The agent's short name.
     pub agent: String,
-    /// The command line, known secrets masked.
+    /// The command line, known secrets masked; of a worktree session the prompt.
     pub agent_command: Vec<String>,
     /// The project.
     pub project_id: Option<ProjectId>,

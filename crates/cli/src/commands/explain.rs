@@ -102,7 +102,16 @@ fn is_heard(fact: &Fact) -> bool {
         | Fact::Recorded { .. }
         | Fact::Noted { .. }
         | Fact::CheckpointTaken { .. }
-        | Fact::TurnEnded { .. } => false,
+        | Fact::TurnEnded { .. }
+        | Fact::WorktreeOpened { .. }
+        | Fact::OperationBegun { .. }
+        | Fact::OperationDone { .. }
+        | Fact::OperationUndone { .. }
+        | Fact::IterationBegun { .. }
+        | Fact::IterationJudged { .. }
+        | Fact::ConflictChanged { .. }
+        | Fact::Merged { .. }
+        | Fact::GivenUp { .. } => false,
     }
 }
 

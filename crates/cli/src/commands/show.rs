@@ -2,14 +2,16 @@
 
 use std::process::ExitCode;
 
+use amps_core::error::ErrorCode;
+use amps_proto::fault::Fault;
 use amps_proto::request::Request;
 use amps_proto::response::Response;
-use amps_proto::view::SessionView;
+use amps_proto::view::{SessionView, WorktreeView};
 
 use crate::args::ShowArgs;
 use crate::context::Context;
 use crate::error::Failure;
-use crate::text::session;
+use crate::text::{session, worktree};
 use crate::{Outcome, connect, output};
 
 /// How long to wait for a capture that is under way, in milliseconds.
@@ -23,13 +25,35 @@ pub(crate) fn run(context: &Context, args: &ShowArgs) -> Outcome {
 
 /// Prints one session.
 pub(crate) fn print(context: &Context, reference: &str, wait_ms: u64, json: bool) -> Outcome {
-    let view = fetch(context, reference, wait_ms)?;
-    if json {
-        output::print_json(&view)?;
-    } else {
-        output::print(&session::page(&view, &output::reader(context)))?;
+    match ask(context, reference, wait_ms)? {
+        Response::Session(view) if json => output::print_json(&view)?,
+        Response::Session(view) => {
+            output::print(&session::page(&view, &output::reader(context)))?;
+        }
+        Response::Worktree(view) if json => output::print_json(&view)?,
+        Response::Worktree(view) => {
+            output::print(&worktree::page(&view, &output::reader(context)))?;
+        }
+        _ => return Err(connect::unexpected()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks for one worktree session.
+pub(crate) fn fetch_worktree(context: &Context, reference: &str) -> Result<WorktreeView, Failure> {
+    match ask(context, reference, 0)? {
+        Response::Worktree(view) => Ok(*view),
+        Response::Session(view) => {
+            let id = view.session.session_id.short();
+            let message = format!("session {id} has no worktree of its own");
+            Err(Fault::new(ErrorCode::NotAllowed, message)
+                .hint(format!(
+                    "`amps show {id}` shows it; `amps new` makes one that has"
+                ))
+                .into())
+        }
+        _ => Err(connect::unexpected()),
+    }
 }
 
 /// Asks for one session, once its captures have settled.
@@ -42,18 +66,30 @@ pub(crate) fn fetch_now(context: &Context, reference: &str) -> Result<SessionVie
     fetch(context, reference, 0)
 }
 
-/// Asks for one session, and waits so many milliseconds for a capture that is under way.
+/// Asks for one launched session, and waits so many milliseconds for a capture that is under way.
 pub(crate) fn fetch(
     context: &Context,
     reference: &str,
     wait_ms: u64,
 ) -> Result<SessionView, Failure> {
+    match ask(context, reference, wait_ms)? {
+        Response::Session(view) => Ok(*view),
+        Response::Worktree(view) => {
+            let id = view.session.session_id.short();
+            let message = format!("session {id} is a worktree session, which has many runs");
+            Err(Fault::new(ErrorCode::NotAllowed, message)
+                .hint(format!("`amps status {id}` shows it"))
+                .into())
+        }
+        _ => Err(connect::unexpected()),
+    }
+}
+
+/// Asks for one session, of either kind.
+pub(crate) fn ask(context: &Context, reference: &str, wait_ms: u64) -> Result<Response, Failure> {
     let request = Request::Show {
         reference: reference.to_owned(),
         wait_ms,
     };
-    match connect::ask(context, request)? {
-        Response::Session(view) => Ok(*view),
-        _ => Err(connect::unexpected()),
-    }
+    connect::ask(context, request)
 }

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use amps_core::error::ErrorCode;
 use amps_core::id::SessionId;
+use amps_core::session::Status;
 use amps_core::time::parse_duration;
 use amps_proto::exit_code;
 use amps_proto::fault::Fault;
 use amps_proto::hold::{HoldAnswer, HoldRequest};
 use amps_proto::request::Request;
 use amps_proto::response::Response;
-use amps_proto::view::SessionView;
+use amps_proto::view::{SessionView, WorktreeView};
 
 use crate::args::{Until, WaitArgs};
 use crate::commands::show;
@@ -34,22 +35,64 @@ pub(crate) fn run(context: &Context, args: &WaitArgs) -> Outcome {
     if args.until == Until::Idle {
         return until_idle(context, args, (timeout, deadline));
     }
-    let mut view = show::fetch_now(context, &args.session)?;
-    let id = view.session.session_id;
-    while !view.session.status.is_final() {
+    let mut seen = Seen::of(show::ask(context, &args.session, 0)?)?;
+    let id = seen.id();
+    let mut code = ExitCode::SUCCESS;
+    while !seen.is_over() {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
-            let status = view.session.status;
-            return Ok(too_late(id, &format!("still {status}"), timeout));
+            code = too_late(id, &format!("still {}", seen.status()), timeout);
+            break;
         }
-        view = wait(context, &id.to_string(), deadline)?;
+        seen = wait(context, &id.to_string(), deadline)?;
     }
-    if args.output.json {
-        output::print_json(&view)?;
-    } else {
-        output::print(&format!("{}\n", view.session.status))?;
+    match &seen {
+        Seen::Launched(view) if args.output.json => output::print_json(view)?,
+        Seen::Worktree(view) if args.output.json => output::print_json(view)?,
+        seen if seen.is_over() => output::print(&format!("{}\n", seen.status()))?,
+        Seen::Launched(_) | Seen::Worktree(_) => {}
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
+}
+
+/// A session as it was when it was last looked at.
+pub(crate) enum Seen {
+    /// A launched session.
+    Launched(Box<SessionView>),
+    /// A worktree session.
+    Worktree(Box<WorktreeView>),
+}
+
+impl Seen {
+    fn of(answer: Response) -> Result<Self, Failure> {
+        match answer {
+            Response::Session(view) => Ok(Self::Launched(view)),
+            Response::Worktree(view) => Ok(Self::Worktree(view)),
+            _ => Err(connect::unexpected()),
+        }
+    }
+
+    fn id(&self) -> SessionId {
+        match self {
+            Self::Launched(view) => view.session.session_id,
+            Self::Worktree(view) => view.session.session_id,
+        }
+    }
+
+    fn status(&self) -> Status {
+        match self {
+            Self::Launched(view) => view.session.status,
+            Self::Worktree(view) => view.session.status,
+        }
+    }
+
+    /// Returns whether there is nothing to wait for: it is final, or no iteration is under way.
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Launched(view) => view.session.status.is_final(),
+            Self::Worktree(view) => view.session.status != Status::Active,
+        }
+    }
 }
 
 /// Waits until the agent of a held session has shown nothing new for a while.
@@ -99,11 +142,11 @@ fn too_late(id: SessionId, how: &str, timeout: Option<Duration>) -> ExitCode {
 }
 
 /// Waits for one slice. The next daemon is asked when one ends meanwhile.
-fn wait(
+pub(crate) fn wait(
     context: &Context,
     reference: &str,
     deadline: Option<Instant>,
-) -> Result<SessionView, Failure> {
+) -> Result<Seen, Failure> {
     let mut lost = 0;
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -113,8 +156,7 @@ fn wait(
             wait_ms: u64::try_from(slice.as_millis()).unwrap_or(u64::MAX),
         };
         match connect::ask(context, request) {
-            Ok(Response::Session(view)) => return Ok(*view),
-            Ok(_) => return Err(connect::unexpected()),
+            Ok(answer) => return Seen::of(answer),
             Err(Failure::Fault(fault))
                 if fault.code == ErrorCode::DaemonUnreachable && lost < MOST_LOST =>
             {

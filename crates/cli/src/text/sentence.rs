@@ -12,17 +12,17 @@ use amps_core::session::{Status, StatusReason};
 use amps_core::snapshot::Oid;
 use anstyle::Style;
 
-use super::{brief, counted};
+use super::{brief, counted, worktree};
 use crate::output::{BAD, FAINT, GOOD, LIVE, NOTABLE};
 
 /// Returns how a status is shown.
 pub(crate) fn style(status: Status) -> Style {
     match status {
-        Status::Created => FAINT,
+        Status::Created | Status::Idle | Status::Abandoned => FAINT,
         Status::Active => LIVE,
         Status::Completed => GOOD,
         Status::Aborted => BAD,
-        Status::Disconnected => NOTABLE,
+        Status::Disconnected | Status::AwaitingInput => NOTABLE,
     }
 }
 
@@ -44,6 +44,14 @@ pub(crate) fn reason(reason: StatusReason, exit: Option<Exit>) -> String {
         StatusReason::ShellEnded => "its shell ended without `amps session end`",
         StatusReason::EndedByUser => "a person ended it",
         StatusReason::ProcessEnded => "its process ended, and only the parent was told how",
+        StatusReason::GateFailed => "its gate did not pass",
+        StatusReason::AgentFailed => "its agent failed",
+        StatusReason::TimedOut => "its agent, or its gate, took longer than it may",
+        StatusReason::Stopped => "a person stopped its agent",
+        StatusReason::NotCommitted => "what its agent did could not be committed",
+        StatusReason::Conflict => "it is in conflict with its base",
+        StatusReason::Merged => "its work was merged",
+        StatusReason::GivenUp => "a person gave it up",
     };
     words.to_owned()
 }
@@ -53,7 +61,11 @@ pub(crate) fn standing(status: Status) -> &'static str {
     match status {
         Status::Created => "the agent has not been started yet",
         Status::Active => "the agent is running",
-        Status::Completed | Status::Aborted | Status::Disconnected => "it has ended",
+        Status::Idle => "its last iteration passed",
+        Status::AwaitingInput => "it waits for a person",
+        Status::Completed | Status::Aborted | Status::Disconnected | Status::Abandoned => {
+            "it has ended"
+        }
     }
 }
 
@@ -163,6 +175,15 @@ pub(crate) fn event(fact: &Fact) -> String {
             format!("note: {}", brief(&lines.join(" / "), 400))
         }
         Fact::TurnEnded { number } => format!("the agent ended turn {number}"),
+        Fact::WorktreeOpened { .. }
+        | Fact::OperationBegun { .. }
+        | Fact::OperationDone { .. }
+        | Fact::OperationUndone { .. }
+        | Fact::IterationBegun { .. }
+        | Fact::IterationJudged { .. }
+        | Fact::ConflictChanged { .. }
+        | Fact::Merged { .. }
+        | Fact::GivenUp { .. } => worktree::event(fact),
     }
 }
 

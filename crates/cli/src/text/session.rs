@@ -148,6 +148,10 @@ fn particulars(view: &SessionView, reader: &Reader) -> String {
                     link.session_id.short()
                 ),
             ),
+            LinkKind::RunOf => row(
+                "run of",
+                format!("worktree session {}", link.session_id.short()),
+            ),
         }
     }
     // A value is never cut: it is what was asked for.

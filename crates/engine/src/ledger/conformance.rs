@@ -2,6 +2,9 @@
 
 #![cfg(test)]
 
+mod sqlite;
+mod worktrees;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -21,7 +24,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
-    CheckpointStep, Ledger, OwedCheckpoint, PageQuery, ProjectSighting, Resolved, SqliteLedger,
+    CheckpointStep, Ledger, OwedCheckpoint, PageQuery, PageRow, ProjectSighting, Resolved,
     Transition,
 };
 
@@ -44,6 +47,7 @@ pub(super) fn sample(number: u32) -> (Session, Run) {
         session_id,
         name: None,
         kind: SessionKind::Launched,
+        worktree_session_id: None,
         binding: Binding::Launcher,
         status: Status::Active,
         status_reason: None,
@@ -110,6 +114,16 @@ pub(super) fn transition<'a>(session: &'a Session, run: &'a Run) -> Transition<'
         text: "opened".to_owned(),
     };
     Transition::new(session, run, vec![noted], run.opened_at)
+}
+
+/// Returns the session of a row, and its totals.
+pub(super) fn launched(row: &PageRow) -> (&Session, (u64, u64, u64)) {
+    match row {
+        PageRow::Launched {
+            session, totals, ..
+        } => (session, *totals),
+        PageRow::Worktree(_) => panic!("a worktree session"),
+    }
 }
 
 /// Makes the intent of the checkpoint of this number, taken as many seconds after the start.
@@ -341,7 +355,7 @@ fn pages_filter_and_order(ledger: &mut dyn Ledger) {
     let seconds = |query: PageQuery| {
         let rows = ledger.page(&query).unwrap();
         rows.iter()
-            .map(|row| row.session.created_at.as_second())
+            .map(|row| launched(row).0.created_at.as_second())
             .collect::<Vec<_>>()
     };
     let any = PageQuery::default;
@@ -404,7 +418,7 @@ fn pages_filter_and_order(ledger: &mut dyn Ledger) {
         }),
         [0_i64; 0]
     );
-    assert_eq!(ledger.page(&any()).unwrap()[0].totals, (0, 95, 1));
+    assert_eq!(launched(&ledger.page(&any()).unwrap()[0]).1, (0, 95, 1));
 }
 
 fn a_project_is_named_letter_by_letter(ledger: &mut dyn Ledger) {
@@ -433,8 +447,10 @@ fn a_project_is_named_letter_by_letter(ledger: &mut dyn Ledger) {
             project: Some(name.to_owned()),
             ..PageQuery::default()
         };
-        let rows = ledger.page(&query).unwrap().into_iter();
-        let rows = rows.filter_map(|row| row.session.project_root);
+        let rows = ledger.page(&query).unwrap();
+        let rows = rows
+            .iter()
+            .filter_map(|row| launched(row).0.project_root.clone());
         let found = found.iter().map(|root| RawPath::new(*root));
         assert_eq!(
             rows.collect::<Vec<_>>(),
@@ -537,43 +553,3 @@ const CASES: [Case; 11] = [
         a_moved_checkout_stays_one_project_and_a_second_clone_is_another,
     ),
 ];
-
-#[test]
-fn sqlite_in_a_file_conforms() {
-    for (name, case) in CASES {
-        let folder = tempfile::tempdir().unwrap();
-        let mut ledger = SqliteLedger::open(&folder.path().join(name)).unwrap();
-        case(&mut ledger);
-    }
-}
-
-#[test]
-fn sqlite_in_memory_conforms() {
-    for (_, case) in CASES {
-        case(&mut SqliteLedger::in_memory().unwrap());
-    }
-}
-
-#[test]
-fn a_database_can_be_read_where_nothing_can_be_written() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a db?.db");
-    let mut ledger = SqliteLedger::open(&path).unwrap();
-    opened(&mut ledger, 7);
-    let reader = SqliteLedger::open_read_only(&path).unwrap();
-    assert_eq!(reader.count().unwrap(), 1);
-}
-
-#[test]
-fn an_older_database_that_can_only_be_read_has_no_checkpoints() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("old.db");
-    let mut ledger = SqliteLedger::open(&path).unwrap();
-    let (session, _) = opened(&mut ledger, 7);
-    let older = "DROP TABLE checkpoint; PRAGMA user_version = 2;";
-    ledger.connection.execute_batch(older).unwrap();
-    let reader = SqliteLedger::open_read_only(&path).unwrap();
-    assert_eq!(reader.checkpoints(session.session_id).unwrap(), []);
-    assert_eq!(reader.count_checkpoints(session.session_id).unwrap(), 0);
-    assert_eq!(reader.count().unwrap(), 1);
-}

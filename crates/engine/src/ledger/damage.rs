@@ -17,7 +17,7 @@ use super::{LedgerError, SqliteLedger};
 const CHECKED_WHOLE: u64 = 64 * 1024 * 1024;
 
 /// The tables of a ledger, in the order in which they are carried over.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 11] = [
     "project",
     "session",
     "run",
@@ -26,6 +26,9 @@ const TABLES: [&str; 8] = [
     "overlap",
     "tag",
     "checkpoint",
+    "live_worktree",
+    "iteration",
+    "tool_call",
 ];
 
 /// What became of a damaged database.
@@ -135,9 +138,12 @@ fn salvage(damaged: &Path, into: &Connection) -> u64 {
 }
 
 fn copy_until_damage(from: &Connection, into: &Connection, table: &str, order: &str) {
-    let Ok(columns) = column_names(into, table) else {
+    let (Ok(mut columns), Ok(known)) = (column_names(into, table), column_names(from, table))
+    else {
         return;
     };
+    // One of an older format has fewer.
+    columns.retain(|column| known.contains(column));
     let list = columns.join(", ");
     let Ok(mut scan) = from.prepare(&format!("SELECT {list} FROM {table} {order}")) else {
         return;

@@ -16,7 +16,7 @@ use amps_core::run::Run;
 use amps_core::session::{Session, Status};
 use uuid::Uuid;
 
-use super::conformance::{checkpoint, intent, moment, sample, transition};
+use super::conformance::{checkpoint, intent, launched, moment, sample, transition};
 use super::{
     CheckpointStep, Ledger as _, LedgerError, OwedCheckpoint, SqliteLedger, StoredPatch, Transition,
 };
@@ -127,7 +127,7 @@ fn said(ledger: &SqliteLedger) -> Said {
         owed_checkpoints: ledger.owed_checkpoints().unwrap(),
         open: ledger.open_runs().unwrap().len(),
         owing: ledger.owing_runs().unwrap().len(),
-        tagged: rows.into_iter().map(|row| row.totals).collect(),
+        tagged: rows.iter().map(|row| launched(row).1).collect(),
     }
 }
 

@@ -5,7 +5,8 @@ use rusqlite::types::Value;
 
 use super::PageQuery;
 
-/// Returns the query and its values. Its columns: session, run, files, additions, deletions.
+/// Returns the query and its values. Its columns: session, run, files, additions, deletions, kind. A
+/// worktree session has no run of its own, and the changes of all that are.
 pub(super) fn sql(query: &PageQuery) -> (String, Vec<Value>) {
     let (conditions, mut values) = conditions(query);
     let order = if query.by_impact {
@@ -26,11 +27,11 @@ pub(super) fn sql(query: &PageQuery) -> (String, Vec<Value>) {
         )
     };
     let sql = format!(
-        "SELECT page.record, run.record, {}, {}, {}
-         FROM (SELECT session_id, record, row_number() OVER () AS place FROM
-                  (SELECT session_id, record FROM session
+        "SELECT page.record, run.record, {}, {}, {}, page.kind
+         FROM (SELECT session_id, record, kind, row_number() OVER () AS place FROM
+                  (SELECT session_id, record, kind FROM session
                    WHERE {} ORDER BY {order} LIMIT ?)) AS page
-         JOIN run ON run.session_id = page.session_id
+         LEFT JOIN run ON run.session_id = page.session_id
          ORDER BY place",
         sum("files"),
         sum("additions"),
@@ -41,7 +42,7 @@ pub(super) fn sql(query: &PageQuery) -> (String, Vec<Value>) {
 }
 
 fn conditions(query: &PageQuery) -> (Vec<String>, Vec<Value>) {
-    let mut conditions = vec!["1".to_owned()];
+    let mut conditions = vec!["worktree_session_id IS NULL".to_owned()];
     let mut values: Vec<Value> = Vec::new();
     if !query.status.is_empty() {
         conditions.push(format!("status IN ({})", places(query.status.len())));
@@ -95,7 +96,7 @@ fn places(count: usize) -> String {
 }
 
 /// Returns the path and every folder above it.
-fn enclosing(path: &RawPath) -> Vec<Vec<u8>> {
+pub(super) fn enclosing(path: &RawPath) -> Vec<Vec<u8>> {
     let bytes = path.as_bytes();
     let mut found = vec![bytes.to_vec()];
     for (place, byte) in bytes.iter().enumerate().rev() {

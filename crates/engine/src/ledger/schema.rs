@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::LedgerError;
 
 /// The format that this program writes.
-pub(super) const FORMAT: i64 = 3;
+pub(super) const FORMAT: i64 = 4;
 
 const TABLES: &str = "
     CREATE TABLE project (
@@ -70,15 +70,6 @@ const TABLES: &str = "
         PRIMARY KEY (tag, session_id)
     ) STRICT, WITHOUT ROWID;
 
-    -- For people with sqlite3 at hand.
-    CREATE VIEW sessions AS
-        SELECT session_id AS id, name, status, agent, project_id,
-               CAST(project_root AS TEXT) AS repo_root,
-               record ->> 'created_at' AS created_at,
-               record ->> 'started_at' AS started_at,
-               record ->> 'ended_at' AS ended_at,
-               impact AS lines_changed
-        FROM session;
 ";
 
 /// Since the third format. Of a checkpoint whose reference git may not have yet, or may have still,
@@ -98,6 +89,87 @@ const CHECKPOINTS: &str = "
 const NO_CHECKPOINTS: &str = "
     CREATE TEMP VIEW checkpoint AS
         SELECT NULL AS session_id, NULL AS number, NULL AS state, NULL AS record WHERE FALSE;
+";
+
+/// Since the fourth format. The worktrees of sessions that are not final are kept apart, so that
+/// a launch finds out at once in whose worktree it is.
+const WORKTREES: &str = "
+    ALTER TABLE session ADD COLUMN kind TEXT NOT NULL DEFAULT 'launched';
+    ALTER TABLE session ADD COLUMN worktree_session_id TEXT;
+    CREATE INDEX session_run ON session (worktree_session_id)
+        WHERE worktree_session_id IS NOT NULL;
+
+    CREATE TABLE live_worktree (
+        session_id TEXT PRIMARY KEY,
+        worktree   BLOB NOT NULL,
+        common_dir BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX live_worktree_place ON live_worktree (worktree);
+
+    CREATE TABLE iteration (
+        session_id TEXT NOT NULL,
+        number     INTEGER NOT NULL,
+        record     TEXT NOT NULL,
+        PRIMARY KEY (session_id, number)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE tool_call (
+        session_id TEXT NOT NULL,
+        iteration  INTEGER NOT NULL,
+        place      INTEGER NOT NULL,
+        record     TEXT NOT NULL,
+        PRIMARY KEY (session_id, iteration, place)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// For people with sqlite3 at hand; the names of columns are those that other tools have.
+const VIEWS: &str = "
+    DROP VIEW IF EXISTS sessions;
+    CREATE VIEW sessions AS
+        SELECT session_id AS id, name, kind, status, agent, project_id,
+               CAST(project_root AS TEXT) AS repo_root,
+               record ->> 'branch' AS branch_name,
+               record ->> 'prompt' AS prompt,
+               record ->> 'model' AS model,
+               record ->> 'created_at' AS created_at,
+               record ->> 'started_at' AS started_at,
+               record ->> 'ended_at' AS ended_at,
+               impact AS lines_changed
+        FROM session WHERE worktree_session_id IS NULL;
+    CREATE VIEW iterations AS
+        SELECT session_id, number, record ->> 'run' AS run,
+               record ->> 'agent' AS agent, record ->> 'model' AS model,
+               record ->> 'thread_id' AS thread_id, record ->> 'prompt' AS prompt,
+               record ->> 'started_at' AS started_at, record ->> 'ended_at' AS ended_at,
+               record ->> 'commit' AS commit_sha, record ->> 'verdict' AS verdict,
+               record ->> '$.usage.input_tokens' AS input_tokens,
+               record ->> '$.usage.output_tokens' AS output_tokens,
+               record ->> '$.usage.cache_read_tokens' AS cache_read_tokens,
+               record ->> '$.usage.cache_write_tokens' AS cache_write_tokens,
+               record ->> '$.usage.cost_usd' AS cost_usd
+        FROM iteration;
+    CREATE VIEW tool_calls AS
+        SELECT session_id, iteration, place AS number, record ->> 'name' AS tool_name,
+               record ->> 'arguments' AS arguments, record ->> 'outcome' AS outcome,
+               record ->> 'started_at' AS started_at, record ->> 'duration' AS duration
+        FROM tool_call;
+    CREATE VIEW threads AS
+        SELECT record ->> 'thread_id' AS id, session_id, min(number) AS first_iteration,
+               max(number) AS last_iteration, min(record ->> 'started_at') AS created_at
+        FROM iteration WHERE record ->> 'thread_id' IS NOT NULL
+        GROUP BY session_id, record ->> 'thread_id';
+";
+
+/// What stands for these tables and columns where they are missing and cannot be made.
+const NO_WORKTREES: &str = "
+    CREATE TEMP VIEW session AS
+        SELECT rowid, *, 'launched' AS kind, NULL AS worktree_session_id FROM main.session;
+    CREATE TEMP VIEW live_worktree AS
+        SELECT NULL AS session_id, NULL AS worktree, NULL AS common_dir WHERE FALSE;
+    CREATE TEMP VIEW iteration AS
+        SELECT NULL AS session_id, NULL AS number, NULL AS record WHERE FALSE;
+    CREATE TEMP VIEW tool_call AS
+        SELECT NULL AS session_id, NULL AS iteration, NULL AS place, NULL AS record WHERE FALSE;
 ";
 
 /// A launch waits for each page that is written, so what a new session has not yet is left out.
@@ -155,31 +227,30 @@ pub(super) fn stand_in(connection: &Connection) -> Result<(), LedgerError> {
     if (1..3).contains(&found) {
         connection.execute_batch(NO_CHECKPOINTS)?;
     }
+    if (1..4).contains(&found) {
+        connection.execute_batch(NO_WORKTREES)?;
+    }
     Ok(())
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
     let transaction = connection.transaction()?;
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match found {
+    let steps: &[&str] = match found {
         FORMAT => return Ok(()),
-        0 => {
-            transaction.execute_batch(TABLES)?;
-            transaction.execute_batch(INDEXES)?;
-            transaction.execute_batch(CHECKPOINTS)?;
-        }
-        1 => {
-            transaction.execute_batch(DROP_FIRST_INDEXES)?;
-            transaction.execute_batch(INDEXES)?;
-            transaction.execute_batch(CHECKPOINTS)?;
-        }
-        2 => transaction.execute_batch(CHECKPOINTS)?,
+        0 => &[TABLES, INDEXES, CHECKPOINTS, WORKTREES, VIEWS],
+        1 => &[DROP_FIRST_INDEXES, INDEXES, CHECKPOINTS, WORKTREES, VIEWS],
+        2 => &[CHECKPOINTS, WORKTREES, VIEWS],
+        3 => &[WORKTREES, VIEWS],
         _ => {
             return Err(LedgerError::Newer {
                 found,
                 known: FORMAT,
             });
         }
+    };
+    for step in steps {
+        transaction.execute_batch(step)?;
     }
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()?;

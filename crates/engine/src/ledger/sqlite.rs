@@ -9,23 +9,27 @@ use std::time::{Duration, Instant};
 use amps_core::changeset::Changeset;
 use amps_core::checkpoint::Checkpoint;
 use amps_core::event::{Event, Fact};
-use amps_core::id::{ChangesetId, IdPrefix, LeaseId, ProjectId, SessionId};
+use amps_core::id::{IdPrefix, LeaseId, ProjectId, SessionId};
+use amps_core::iteration::Iteration;
 use amps_core::path::RawPath;
 use amps_core::run::Run;
 use amps_core::session::Session;
 use amps_core::time::Moment;
+use amps_core::tool_call::ToolCall;
+use amps_core::worktree::WorktreeSession;
 use jiff::Timestamp;
-use rusqlite::{
-    Connection, OpenFlags, OptionalExtension as _, Transaction, params, params_from_iter,
-};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params, params_from_iter};
 use tempfile::TempDir;
 
 use super::log::log_of;
-use super::rows::{is_owing, pair, record, text};
+use super::rows::{
+    append, is_known, pair, record, store_changeset, store_patch, store_run, store_session,
+    store_tags, text,
+};
 use super::schema::UNFINISHED;
 use super::{
     Ledger, LedgerError, OwedCheckpoint, PageQuery, PageRow, ProjectSighting, Resolved,
-    StoredPatch, Transition, checkpoints, page, schema,
+    StoredPatch, Transition, WorktreeTransition, checkpoints, page, schema, worktrees,
 };
 use crate::files::pause;
 
@@ -129,7 +133,8 @@ impl SqliteLedger {
         let id: Option<String> = self
             .connection
             .prepare_cached(
-                "SELECT session_id FROM session ORDER BY created_ms DESC, rowid DESC LIMIT 1 OFFSET ?1",
+                "SELECT session_id FROM session WHERE worktree_session_id IS NULL
+                 ORDER BY created_ms DESC, rowid DESC LIMIT 1 OFFSET ?1",
             )?
             .query_row([n.saturating_sub(1)], |row| row.get(0))
             .optional()?;
@@ -151,19 +156,12 @@ impl Ledger for SqliteLedger {
     fn open(&mut self, opening: &Transition<'_>) -> Result<bool, LedgerError> {
         let transaction = self.connection.transaction()?;
         let id = opening.session.session_id.to_string();
-        let known = transaction
-            .prepare_cached("SELECT 1 FROM session WHERE session_id = ?1")?
-            .exists([&id])?;
-        if known {
+        if is_known(&transaction, &id)? {
             return Ok(false);
         }
         store_session(&transaction, opening.session)?;
         store_run(&transaction, opening)?;
-        for tag in &opening.session.tags {
-            transaction
-                .prepare_cached("INSERT OR IGNORE INTO tag (tag, session_id) VALUES (?1, ?2)")?
-                .execute([tag, &id])?;
-        }
+        store_tags(&transaction, &id, &opening.session.tags)?;
         append(
             &transaction,
             opening.session.session_id,
@@ -322,15 +320,61 @@ impl Ledger for SqliteLedger {
         let mut statement = self.connection.prepare_cached(&sql)?;
         let found = statement
             .query_map(params_from_iter(values), |row| {
+                if row.get_ref(5)?.as_str()? == "worktree" {
+                    return Ok(PageRow::Worktree(record(row, 0)?));
+                }
                 let (session, run) = pair(row)?;
-                Ok(PageRow {
-                    session,
-                    run,
+                Ok(PageRow::Launched {
+                    session: Box::new(session),
+                    run: Box::new(run),
                     totals: (row.get(2)?, row.get(3)?, row.get(4)?),
                 })
             })?
             .collect::<Result<_, _>>()?;
         Ok(found)
+    }
+
+    fn open_worktree(&mut self, opening: &WorktreeTransition<'_>) -> Result<bool, LedgerError> {
+        let transaction = self.connection.transaction()?;
+        let id = opening.session.session_id.to_string();
+        if is_known(&transaction, &id)? {
+            return Ok(false);
+        }
+        worktrees::store(&transaction, opening)?;
+        store_tags(&transaction, &id, &opening.session.tags)?;
+        transaction.commit()?;
+        Ok(true)
+    }
+
+    fn advance_worktree(&mut self, step: &WorktreeTransition<'_>) -> Result<(), LedgerError> {
+        let transaction = self.connection.transaction()?;
+        worktrees::store(&transaction, step)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn worktree_session(&self, id: SessionId) -> Result<Option<WorktreeSession>, LedgerError> {
+        worktrees::session(&self.connection, id)
+    }
+
+    fn live_worktree_sessions(&self) -> Result<Vec<WorktreeSession>, LedgerError> {
+        worktrees::live(&self.connection)
+    }
+
+    fn worktree_session_around(&self, folder: &RawPath) -> Result<Option<SessionId>, LedgerError> {
+        worktrees::around(&self.connection, folder)
+    }
+
+    fn iterations(&self, id: SessionId) -> Result<Vec<Iteration>, LedgerError> {
+        worktrees::iterations(&self.connection, id)
+    }
+
+    fn tool_calls(&self, id: SessionId) -> Result<Vec<(u32, ToolCall)>, LedgerError> {
+        worktrees::tool_calls(&self.connection, id)
+    }
+
+    fn runs_of_worktree(&self, id: SessionId) -> Result<Vec<(Session, Run)>, LedgerError> {
+        worktrees::runs(&self.connection, id)
     }
 
     fn open_runs(&self) -> Result<Vec<(Session, Run)>, LedgerError> {
@@ -422,117 +466,6 @@ impl Ledger for SqliteLedger {
             .connection
             .query_row("SELECT count(*) FROM session", [], |row| row.get(0))?)
     }
-}
-
-fn store_session(transaction: &Transaction<'_>, session: &Session) -> Result<(), LedgerError> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO session
-                 (session_id, created_ms, status, agent, name, project_id, project_root, record)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT (session_id) DO UPDATE SET
-                 status = excluded.status, name = excluded.name, project_id = excluded.project_id,
-                 project_root = excluded.project_root, record = excluded.record",
-        )?
-        .execute(params![
-            session.session_id.to_string(),
-            session.created_at.as_millisecond(),
-            session.status.name(),
-            session.agent,
-            session.name,
-            session.project_id.map(|id| id.to_string()),
-            session.project_root.as_ref().map(RawPath::as_bytes),
-            text(session),
-        ])?;
-    Ok(())
-}
-
-fn store_run(
-    transaction: &Transaction<'_>,
-    Transition { session, run, .. }: &Transition<'_>,
-) -> Result<(), LedgerError> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO run (run_id, session_id, lease_id, is_open, is_owing, root, ended_ms, record)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT (session_id, run_id) DO UPDATE SET
-                 is_open = excluded.is_open, is_owing = excluded.is_owing, root = excluded.root,
-                 ended_ms = excluded.ended_ms, record = excluded.record",
-        )?
-        .execute(params![
-            run.run_id.to_string(),
-            run.session_id.to_string(),
-            run.lease.lease_id.to_string(),
-            !run.status.is_final(),
-            is_owing(session, run),
-            run.workspace.as_ref().map(|workspace| workspace.root.as_bytes()),
-            run.ended_at.map(Timestamp::as_millisecond),
-            text(run),
-        ])?;
-    Ok(())
-}
-
-fn store_changeset(
-    transaction: &Transaction<'_>,
-    session: SessionId,
-    changeset: &Changeset,
-) -> Result<(), LedgerError> {
-    transaction
-        .prepare_cached(
-            "INSERT OR REPLACE INTO changeset VALUES (?1, ?2,
-                 (SELECT count(*) FROM changeset WHERE session_id = ?2 AND changeset_id <> ?1),
-                 ?3, ?4, ?5, ?6, NULL, 0)",
-        )?
-        .execute(params![
-            changeset.changeset_id.to_string(),
-            session.to_string(),
-            changeset.files.len(),
-            changeset.additions,
-            changeset.deletions,
-            text(changeset),
-        ])?;
-    transaction
-        .prepare_cached(
-            "UPDATE session SET impact =
-                 (SELECT sum(additions + deletions) FROM changeset WHERE session_id = ?1)
-             WHERE session_id = ?1",
-        )?
-        .execute([session.to_string()])?;
-    Ok(())
-}
-
-fn store_patch(
-    transaction: &Transaction<'_>,
-    changeset: ChangesetId,
-    patch: &StoredPatch,
-) -> Result<(), LedgerError> {
-    transaction
-        .prepare_cached("UPDATE changeset SET patch = ?2, truncated = ?3 WHERE changeset_id = ?1")?
-        .execute(params![changeset.to_string(), patch.zlib, patch.truncated])?;
-    Ok(())
-}
-
-fn append(
-    transaction: &Transaction<'_>,
-    session: SessionId,
-    facts: &[Fact],
-    at: Moment,
-) -> Result<(), LedgerError> {
-    let mut sequence: u64 = transaction
-        .prepare_cached("SELECT coalesce(max(sequence), 0) FROM event WHERE session_id = ?1")?
-        .query_row([session.to_string()], |row| row.get(0))?;
-    for fact in facts {
-        sequence += 1;
-        let event = Event {
-            sequence,
-            at,
-            fact: fact.clone(),
-        };
-        transaction
-            .prepare_cached("INSERT INTO event VALUES (?1, ?2, ?3)")?
-            .execute(params![session.to_string(), sequence, text(&event)])?;
-    }
-    Ok(())
 }
 
 /// Escapes a path for a `file:` URI, RFC 3986.

@@ -5,7 +5,7 @@ use amps_core::id::SessionId;
 use amps_core::mask::mask;
 use amps_core::time::Moment;
 
-use crate::ledger::{Ledger, LedgerError, Transition};
+use crate::ledger::{Ledger, LedgerError, Transition, WorktreeTransition};
 
 /// Stores the note, known secrets masked. A final session takes notes too.
 pub fn note_session(
@@ -14,9 +14,12 @@ pub fn note_session(
     text: &str,
     now: Moment,
 ) -> Result<(), LedgerError> {
-    let (session, run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
-    let fact = Fact::Noted {
+    let facts = vec![Fact::Noted {
         text: mask(text).into_owned(),
-    };
-    ledger.advance(&Transition::new(&session, &run, vec![fact], now))
+    }];
+    if let Some(session) = ledger.worktree_session(id)? {
+        return ledger.advance_worktree(&WorktreeTransition::new(&session, facts, now));
+    }
+    let (session, run) = ledger.session(id)?.ok_or(LedgerError::Unknown(id))?;
+    ledger.advance(&Transition::new(&session, &run, facts, now))
 }

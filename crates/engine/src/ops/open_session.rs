@@ -53,7 +53,9 @@ pub fn open_session(
     let owner = facts.owner.clone();
     let at = facts.at;
     let note = facts.note.clone();
-    let (session, run) = records(facts, default_ttl);
+    let worktree = ledger.worktree_session_around(&facts.cwd)?;
+    let (mut session, run) = records(facts, default_ttl);
+    session.worktree_session_id = worktree;
     let mut told = vec![Fact::Opened { owner }];
     if is_late {
         told.push(Fact::DeliveredLate);
@@ -87,6 +89,7 @@ fn records(facts: OpenFacts, default_ttl: Duration) -> (Session, Run) {
         session_id: facts.session_id,
         name: facts.name.map(|name| mask(&name).into_owned()),
         kind: SessionKind::Launched,
+        worktree_session_id: None,
         binding: facts.binding,
         status: Status::Created,
         status_reason: None,
