@@ -99,6 +99,8 @@ pub(crate) enum Command {
     Screen(ScreenArgs),
     /// Type for the agent of a held session
     Send(SendArgs),
+    /// End the agent of a session, gently at first
+    Stop(StopArgs),
     /// Add a note to a session
     Note(NoteArgs),
     /// Wait until a session has ended
@@ -204,6 +206,9 @@ pub(crate) struct ListArgs {
     /// Only sessions whose owner vanished
     #[arg(long, conflicts_with = "status")]
     pub(crate) disconnected: bool,
+    /// Only sessions that are held at the moment, which `amps attach` shows
+    #[arg(long, conflicts_with_all = ["status", "disconnected"])]
+    pub(crate) held: bool,
     /// Only sessions of this project: its folder, the folder's name, or `.` for this one
     #[arg(long, value_name = "PROJECT")]
     pub(crate) project: Option<String>,
@@ -256,6 +261,18 @@ pub(crate) struct HeldArgs {
     /// An id, the beginning of one, or a name; the newest held session if there is none
     #[arg(value_name = "SESSION")]
     pub(crate) session: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StopArgs {
+    /// An id, the beginning of one, or a name
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+    /// How long it may take to end by itself before it is killed
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    pub(crate) grace: String,
     #[command(flatten)]
     pub(crate) output: JsonArgs,
 }

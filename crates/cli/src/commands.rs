@@ -21,8 +21,9 @@ mod screen;
 mod send;
 mod session;
 pub(crate) mod show;
+mod stop;
 pub(crate) mod terminal;
-mod wait;
+pub(crate) mod wait;
 
 use amps_core::error::ErrorCode;
 use amps_proto::fault::Fault;
@@ -72,6 +73,7 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
         Command::Send(args) => send::run(context, &args),
         Command::Session(command) => session::run(context, command),
         Command::Show(args) => show::run(context, &args),
+        Command::Stop(args) => stop::run(context, &args),
         Command::Terminal(command) => terminal::run(context, &command),
         Command::Wait(args) => wait::run(context, &args),
     }

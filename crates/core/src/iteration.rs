@@ -46,6 +46,9 @@ pub struct Iteration {
     /// The commit of what a person had changed and not committed before the agent began.
     #[serde(default)]
     pub manual_commit: Option<Oid>,
+    /// Commits that the agent made itself, newest first.
+    #[serde(default)]
+    pub agent_commits: Vec<Oid>,
     /// The commit of what the agent changed; `None` while it runs, and if it changed nothing.
     #[serde(default)]
     pub commit: Option<Oid>,

@@ -5,7 +5,7 @@ use amps_core::error::ErrorCode;
 use amps_core::event::{Event, Fact};
 use amps_core::id::SessionId;
 use amps_core::run::Run;
-use amps_core::session::Session;
+use amps_core::session::{Binding, Session};
 use amps_core::time::as_seconds;
 use amps_core::worktree::{Changes, WorktreeSession};
 use amps_engine::home::Home;
@@ -276,6 +276,7 @@ fn launched_row(
         files: captured.then_some(files),
         additions: captured.then_some(additions),
         deletions: captured.then_some(deletions),
+        held: session.binding == Binding::Host && !session.status.is_final(),
         tags: session.tags,
     }
 }
@@ -305,6 +306,7 @@ fn worktree_row(session: WorktreeSession) -> SessionRow {
         files: Some(files),
         additions: Some(additions),
         deletions: Some(deletions),
+        held: false,
         tags: session.tags,
     }
 }

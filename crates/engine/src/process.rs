@@ -9,7 +9,9 @@ use std::os::fd::OwnedFd;
 use amps_core::exit::Exit;
 use amps_core::process::{Activity, ProcessIdentity, Sighting};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getppid, kill_process_group, pidfd_open, pidfd_send_signal,
+};
 
 pub use self::portrait::{Portrait, Unfit, portray};
 use crate::clock::Clock;
@@ -89,6 +91,35 @@ pub fn open_handle(process: &ProcessIdentity) -> Option<OwnedFd> {
     match sight(process.pid) {
         Sighting::Present { start_ticks, .. } if start_ticks == process.start_ticks => Some(handle),
         Sighting::Present { .. } | Sighting::Gone | Sighting::Unknown => None,
+    }
+}
+
+/// How far a signal reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The process alone.
+    Process,
+    /// All of the process group that it leads.
+    Group,
+}
+
+/// Sends a signal to a process, and to no later one with its pid. One that is gone already has
+/// nothing to be told.
+pub fn signal(process: &ProcessIdentity, signal: Signal, reach: Reach) -> io::Result<()> {
+    let Some(handle) = open_handle(process) else {
+        return Ok(());
+    };
+    let sent = match (
+        reach,
+        i32::try_from(process.pid).ok().and_then(Pid::from_raw),
+    ) {
+        // While somebody is in the group its number is given to nobody else.
+        (Reach::Group, Some(group)) => kill_process_group(group, signal),
+        (Reach::Group | Reach::Process, _) => pidfd_send_signal(&handle, signal),
+    };
+    match sent {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

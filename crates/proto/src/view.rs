@@ -9,6 +9,7 @@ use amps_core::id::{ChangesetId, ProjectId, RunId, SessionId};
 use amps_core::iteration::Iteration;
 use amps_core::lease::Lease;
 use amps_core::path::RawPath;
+use amps_core::process::ProcessIdentity;
 use amps_core::recording::Recording;
 use amps_core::run::Run;
 use amps_core::session::{Session, SessionKind, Status, StatusReason};
@@ -120,6 +121,9 @@ pub struct RunView {
     pub exit_code: Option<i32>,
     /// The signal that ended it.
     pub exit_signal: Option<i32>,
+    /// The agent's process, where one is known.
+    #[serde(default)]
+    pub agent_process: Option<ProcessIdentity>,
     /// The lease that keeps it open.
     pub lease: Lease,
     /// Where its files live.
@@ -196,6 +200,7 @@ impl From<Run> for RunView {
             duration: run.duration.map(as_seconds),
             exit_code: run.exit.and_then(amps_core::exit::Exit::code),
             exit_signal: run.exit.and_then(amps_core::exit::Exit::signal),
+            agent_process: run.agent_process,
             lease: run.lease,
             workspace: run.workspace,
             base: run.base,
@@ -279,6 +284,9 @@ pub struct SessionRow {
     pub additions: Option<u64>,
     /// Lines deleted.
     pub deletions: Option<u64>,
+    /// Whether a host keeps it, so that it can be attached to.
+    #[serde(default)]
+    pub held: bool,
     /// Words to find it by.
     pub tags: Vec<String>,
 }

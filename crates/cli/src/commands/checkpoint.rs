@@ -1,23 +1,26 @@
 //! `amps checkpoint`: the state of the working tree as it is now, asked for or told as the end of a
 //! turn.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use amps_core::checkpoint::Cause;
+use amps_core::path::RawPath;
+use amps_core::session::Status;
 use amps_engine::clock::Clock;
 use amps_engine::home::Home;
 use amps_engine::process;
-use amps_proto::request::Request;
+use amps_proto::request::{Query, Request};
 use amps_proto::response::Response;
 
 use crate::args::CheckpointArgs;
 use crate::commands::session;
 use crate::context::Context;
 use crate::error::Failure;
-use crate::{Outcome, connect, output};
+use crate::{Outcome, connect, env, output};
 
 /// How long to wait until it is taken, in milliseconds.
 const WAIT_MS: u64 = 10_000;
@@ -61,11 +64,27 @@ fn meant(context: &Context, named: Option<String>) -> Result<String, Failure> {
     if let Some(named) = named.or_else(|| context.environment.session()) {
         return Ok(named);
     }
-    let open = session::current(context)?;
-    Ok(open.map_or_else(
-        || "@".to_owned(),
-        |open| open.session.session_id.to_string(),
-    ))
+    if let Some(open) = session::current(context)? {
+        return Ok(open.session.session_id.to_string());
+    }
+    Ok(open_in_tree(context)?.unwrap_or_else(|| "@".to_owned()))
+}
+
+/// Returns the session that is open in this working tree, if there is just one.
+fn open_in_tree(context: &Context) -> Result<Option<String>, Failure> {
+    let folder = env::current_folder().unwrap_or_default();
+    let query = Query {
+        status: vec![Status::Active],
+        within: Some(RawPath::new(folder.as_os_str().as_bytes())),
+        limit: 2,
+        ..Query::default()
+    };
+    let Response::Page { sessions } = connect::ask(context, Request::List(query))? else {
+        return Err(connect::unexpected());
+    };
+    let mut open = sessions.into_iter();
+    let first = open.next().filter(|_| open.next().is_none());
+    Ok(first.map(|row| row.session_id.to_string()))
 }
 
 /// Tells that the agent has ended a turn. A hook tells it, whose output and exit code the agent may

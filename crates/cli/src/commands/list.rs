@@ -27,9 +27,16 @@ pub(crate) fn run(context: &Context, args: &ListArgs) -> Outcome {
             limit: query.limit,
             ..Query::default()
         };
-    let Response::Page { sessions } = connect::ask(context, Request::List(query))? else {
+    let Response::Page { mut sessions } = connect::ask(context, Request::List(query))? else {
         return Err(connect::unexpected());
     };
+    if args.held {
+        sessions.retain(|row| row.held);
+        sessions.truncate(match args.limit {
+            0 => usize::MAX,
+            limit => usize::try_from(limit).unwrap_or(usize::MAX),
+        });
+    }
     if args.output.json {
         output::print_json(&sessions)?;
     } else if sessions.is_empty() {
@@ -57,6 +64,9 @@ fn query(context: &Context, args: &ListArgs) -> Result<Query, Failure> {
     if args.disconnected {
         status.push(Status::Disconnected);
     }
+    if args.held {
+        status = vec![Status::Created, Status::Active];
+    }
     let since = args.since.as_deref().map(|text| {
         time::parse_since(text, context.clock.now().at).ok_or_else(|| {
             Fault::new(
@@ -74,7 +84,8 @@ fn query(context: &Context, args: &ListArgs) -> Result<Query, Failure> {
         tag: args.tag.clone(),
         since: since.transpose()?,
         by_impact: args.impact,
-        limit: args.limit,
+        // Which are held is looked at afterwards.
+        limit: if args.held { 0 } else { args.limit },
     };
     match args.project.as_deref() {
         None => {}
@@ -148,8 +159,9 @@ fn changed(row: &SessionRow) -> Cell {
 /// What a person calls the session, or else what was run.
 fn called(row: &SessionRow) -> Cell {
     let command = command_line(&row.agent_command);
+    let held = if row.held { "  (held)" } else { "" };
     match &row.name {
-        Some(name) => Cell::from(visible(name)).and(FAINT, format!("  {command}")),
-        None => command.into(),
+        Some(name) => Cell::from(visible(name)).and(FAINT, format!("  {command}{held}")),
+        None => Cell::from(command).and(FAINT, held),
     }
 }

@@ -23,13 +23,26 @@ const MOST: usize = 1024 * 1024;
 const BETWEEN: Duration = Duration::from_millis(100);
 
 /// Keys that have names of their own, with what they send.
-const NAMED: [(&str, &[u8]); 17] = [
+const NAMED: [(&str, &[u8]); 29] = [
     ("backspace", b"\x7f"),
     ("delete", b"\x1b[3~"),
     ("down", b"\x1b[B"),
     ("end", b"\x1b[F"),
     ("enter", b"\r"),
     ("escape", b"\x1b"),
+    // As xterm sends them, ctlseqs "PC-Style Function Keys".
+    ("f1", b"\x1bOP"),
+    ("f10", b"\x1b[21~"),
+    ("f11", b"\x1b[23~"),
+    ("f12", b"\x1b[24~"),
+    ("f2", b"\x1bOQ"),
+    ("f3", b"\x1bOR"),
+    ("f4", b"\x1bOS"),
+    ("f5", b"\x1b[15~"),
+    ("f6", b"\x1b[17~"),
+    ("f7", b"\x1b[18~"),
+    ("f8", b"\x1b[19~"),
+    ("f9", b"\x1b[20~"),
     ("home", b"\x1b[H"),
     ("insert", b"\x1b[2~"),
     ("left", b"\x1b[D"),
@@ -134,6 +147,8 @@ mod tests {
             ("Ctrl-\\", b"\x1c"),
             ("alt-x", b"\x1bx"),
             ("enter", b"\r"),
+            ("F1", b"\x1bOP"),
+            ("f12", b"\x1b[24~"),
             ("é", "é".as_bytes()),
         ] {
             assert_eq!(bytes_of(key).unwrap(), bytes, "{key}");

@@ -64,7 +64,8 @@ pub(crate) enum Seen {
 }
 
 impl Seen {
-    fn of(answer: Response) -> Result<Self, Failure> {
+    /// Takes the session of an answer.
+    pub(crate) fn of(answer: Response) -> Result<Self, Failure> {
         match answer {
             Response::Session(view) => Ok(Self::Launched(view)),
             Response::Worktree(view) => Ok(Self::Worktree(view)),
@@ -72,14 +73,16 @@ impl Seen {
         }
     }
 
-    fn id(&self) -> SessionId {
+    /// Returns which it is.
+    pub(crate) fn id(&self) -> SessionId {
         match self {
             Self::Launched(view) => view.session.session_id,
             Self::Worktree(view) => view.session.session_id,
         }
     }
 
-    fn status(&self) -> Status {
+    /// Returns where it stands.
+    pub(crate) fn status(&self) -> Status {
         match self {
             Self::Launched(view) => view.session.status,
             Self::Worktree(view) => view.session.status,
@@ -87,7 +90,7 @@ impl Seen {
     }
 
     /// Returns whether there is nothing to wait for: it is final, or no iteration is under way.
-    fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         match self {
             Self::Launched(view) => view.session.status.is_final(),
             Self::Worktree(view) => view.session.status != Status::Active,

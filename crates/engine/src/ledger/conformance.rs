@@ -210,6 +210,26 @@ fn references_mean_one_thing_or_say_so(ledger: &mut dyn Ledger) {
     assert_eq!(ledger.resolve("fff").unwrap(), Resolved::Nothing);
     assert_eq!(ledger.resolve("' OR 1 --").unwrap(), Resolved::Nothing);
     assert!(matches!(ledger.resolve("1234").unwrap(), Resolved::Several(ids) if ids.len() == 2));
+    // A name that is given again means the open session, while that is one.
+    let (mut ended, run) = sample(0x1234_7777);
+    ended.name = Some("fix".to_owned());
+    ended.status = Status::Completed;
+    ledger.open(&transition(&ended, &run)).unwrap();
+    assert_eq!(ledger.resolve("fix").unwrap(), one);
+    first.status = Status::Aborted;
+    ledger
+        .advance(&transition(&first, &run_of(&first)))
+        .unwrap();
+    assert!(matches!(
+        ledger.resolve("fix").unwrap(),
+        Resolved::Several(_)
+    ));
+}
+
+fn run_of(session: &Session) -> Run {
+    let (_, run) = sample(0x1234_5678);
+    assert_eq!(run.session_id, session.session_id);
+    run
 }
 
 /// Returns an ordinary repository at this place.

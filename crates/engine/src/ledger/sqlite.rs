@@ -13,7 +13,7 @@ use amps_core::id::{IdPrefix, LeaseId, ProjectId, SessionId};
 use amps_core::iteration::Iteration;
 use amps_core::path::RawPath;
 use amps_core::run::Run;
-use amps_core::session::Session;
+use amps_core::session::{Session, Status};
 use amps_core::time::Moment;
 use amps_core::tool_call::ToolCall;
 use amps_core::worktree::WorktreeSession;
@@ -234,7 +234,19 @@ impl Ledger for SqliteLedger {
                 Err(_) => Ok(Resolved::Nothing),
             };
         }
-        let by_name = self.find("name = ?1", 5, &[reference])?;
+        let by_name = match self.find("name = ?1", 5, &[reference])? {
+            // Of a name that was given again the open session is meant, if that is one.
+            several @ Resolved::Several(_) => {
+                let finals = Status::ALL.into_iter().filter(|status| status.is_final());
+                let finals: Vec<String> = finals.map(|status| format!("'{status}'")).collect();
+                let open = format!("name = ?1 AND status NOT IN ({})", finals.join(", "));
+                match self.find(&open, 2, &[reference])? {
+                    Resolved::One(id) => Resolved::One(id),
+                    Resolved::Nothing | Resolved::Several(_) => several,
+                }
+            }
+            found => found,
+        };
         let Some(prefix) = IdPrefix::parse(reference) else {
             return Ok(by_name);
         };

@@ -90,6 +90,7 @@ fn iteration(number: u32) -> Iteration {
         ended_at: None,
         head: oid('a'),
         manual_commit: None,
+        agent_commits: Vec::new(),
         commit: None,
         verdict: None,
         gate: None,

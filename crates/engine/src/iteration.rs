@@ -1,0 +1,11 @@
+//! What an iteration does beside its agent: what has changed is committed, and the gate judges it.
+
+mod commit;
+mod commits;
+
+pub use commit::{CommitError, Committed, Ground, commit_all};
+pub use commits::{agent_commits, changes};
+
+/// What the reflog says of commits that an agent made itself while it ran an iteration. The agent is
+/// given it in `GIT_REFLOG_ACTION`, and so is every git that it starts.
+pub const REFLOG_ACTION: &str = "amps iteration";
