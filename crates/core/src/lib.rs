@@ -25,3 +25,6 @@ pub mod run;
 pub mod session;
 pub mod snapshot;
 pub mod time;
+pub mod tool_call;
+pub mod turn;
+pub mod usage;
