@@ -177,7 +177,7 @@ impl Environment {
     /// Returns where an agent that is known keeps its transcripts.
     pub(crate) fn transcripts(&self, agent: &str) -> Option<RawPath> {
         let variable = |name: &str| self.os(name).map(OsStr::to_owned);
-        let folder = agent::named(agent)?.transcripts(&variable)?;
+        let folder = agent::named(agent)?.transcripts()?.folder(&variable)?;
         let folder = std::path::absolute(folder).ok()?;
         Some(RawPath::new(folder.as_os_str().as_bytes()))
     }

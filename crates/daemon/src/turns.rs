@@ -17,7 +17,8 @@ use std::sync::Arc;
 use amps_core::id::SessionId;
 use amps_core::path::RawPath;
 use amps_core::run::Run;
-use amps_engine::agent::{self, Agent, Tail};
+use amps_engine::agent;
+use amps_engine::agent::transcripts::{Tail, Transcripts};
 use amps_engine::testing::point;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
@@ -57,8 +58,8 @@ struct Followed {
 /// Where the transcript of a session is to be found.
 #[derive(Clone, Debug)]
 struct Source {
-    agent: &'static dyn Agent,
-    /// The folder of all transcripts of the agent.
+    transcripts: &'static dyn Transcripts,
+    /// The folder of all of them.
     root: PathBuf,
     cwd: RawPath,
 }
@@ -76,7 +77,7 @@ impl Source {
     fn of(run: &Run) -> Option<Self> {
         let root = run.transcripts.as_ref()?;
         Some(Self {
-            agent: agent::named(&run.agent)?,
+            transcripts: agent::named(&run.agent)?.transcripts()?,
             root: PathBuf::from(OsStr::from_bytes(root.as_bytes())),
             cwd: run.cwd.clone(),
         })
@@ -86,15 +87,15 @@ impl Source {
     fn depth_of(&self, folder: &Path) -> Option<usize> {
         let below = folder.strip_prefix(&self.root).ok()?;
         let names = below.iter().enumerate();
-        let mut leads = names.map(|(depth, name)| self.agent.leads(&self.cwd, depth, name));
+        let mut leads = names.map(|(depth, name)| self.transcripts.leads(&self.cwd, depth, name));
         let depth = below.iter().count();
-        (depth <= self.agent.depth() && leads.all(|leads| leads)).then_some(depth)
+        (depth <= self.transcripts.depth() && leads.all(|leads| leads)).then_some(depth)
     }
 
     fn has(&self, transcript: &Path) -> bool {
         let folder = transcript.parent().and_then(|folder| self.depth_of(folder));
         let name = transcript.file_name().unwrap_or_default();
-        folder == Some(self.agent.depth()) && self.agent.is_transcript(name)
+        folder == Some(self.transcripts.depth()) && self.transcripts.is_transcript(name)
     }
 
     fn needs(&self, folder: &Path) -> bool {
@@ -213,16 +214,16 @@ impl Followed {
             }
         }
         let mut level = vec![source.root.clone()];
-        for depth in 0..=source.agent.depth() {
+        for depth in 0..=source.transcripts.depth() {
             let mut below = Vec::new();
             for folder in &level {
-                let grows = if depth == source.agent.depth() {
+                let grows = if depth == source.transcripts.depth() {
                     WatchFlags::MODIFY
                 } else {
                     WatchFlags::empty()
                 };
                 let is_new = self.watch_folder(folder, grows);
-                if depth < source.agent.depth() {
+                if depth < source.transcripts.depth() {
                     below.extend(led_to(source, depth, folder));
                 } else if is_new {
                     self.note_transcripts(source, folder, from);
@@ -263,8 +264,8 @@ impl Followed {
     fn note_transcripts(&mut self, source: &Source, folder: &Path, from: From) {
         for path in entries(folder).filter(|path| source.has(path)) {
             let tail = match from {
-                From::Now => Tail::from_now(source.agent, &path),
-                From::Beginning => Tail::whole(source.agent),
+                From::Now => Tail::from_now(source.transcripts, &path),
+                From::Beginning => Tail::whole(source.transcripts),
             };
             self.tails.entry(path).or_insert(tail);
         }
@@ -324,7 +325,7 @@ impl Followed {
     fn note_moved(&mut self, path: &Path) {
         let source = self.sessions.values().find(|source| source.has(path));
         if let Some(source) = source {
-            let tail = Tail::from_now(source.agent, path);
+            let tail = Tail::from_now(source.transcripts, path);
             self.tails.entry(path.to_owned()).or_insert(tail);
         }
     }
@@ -345,7 +346,7 @@ impl Followed {
         let Some(source) = self.sessions.values().find(|source| source.has(path)) else {
             return Vec::new();
         };
-        let new = || Tail::whole(source.agent);
+        let new = || Tail::whole(source.transcripts);
         let tail = self.tails.entry(path.to_owned()).or_insert_with(new);
         let turns = match tail.hear(path) {
             Ok(turns) => turns,
@@ -357,10 +358,9 @@ impl Followed {
         };
         let mut ended = Vec::new();
         for turn in turns {
-            let of = self
-                .sessions
-                .iter()
-                .filter(|(_, source)| source.has(path) && source.agent.is_of(&turn, &source.cwd));
+            let of = self.sessions.iter().filter(|(_, source)| {
+                source.has(path) && source.transcripts.is_of(&turn, &source.cwd)
+            });
             ended.extend(of.map(|(id, _)| *id));
         }
         ended
@@ -371,7 +371,7 @@ fn led_to(source: &Source, depth: usize, folder: &Path) -> Vec<PathBuf> {
     entries(folder)
         .filter(|path| {
             let name = path.file_name().unwrap_or_default();
-            source.agent.leads(&source.cwd, depth, name) && path.is_dir()
+            source.transcripts.leads(&source.cwd, depth, name) && path.is_dir()
         })
         .collect()
 }
@@ -412,7 +412,7 @@ mod tests {
 
     fn source(agent: &str, root: &Path, cwd: &str) -> Source {
         Source {
-            agent: agent::named(agent).unwrap(),
+            transcripts: agent::named(agent).unwrap().transcripts().unwrap(),
             root: root.to_owned(),
             cwd: RawPath::new(cwd),
         }

@@ -1,80 +1,135 @@
-//! Agents whose transcripts can be read: where these lie, and by what a turn ends in them. One file
-//! for each agent.
+//! Agents: how each is started, what it tells while it works, and where its transcripts lie. One file
+//! for each agent; what comes of their telling is the same for all ([`amps_core::turn`]).
+//!
+//! Prompts go through stdin wherever an agent reads it: an argument is bounded, is seen by every user
+//! of the machine, and may be taken for an option.
 
+mod aider;
+mod amp;
 mod claude;
 mod codex;
-mod tail;
+mod command;
+mod gemini;
+mod hearing;
+mod json;
+mod opencode;
+mod stream_json;
+#[cfg(test)]
+mod tests;
+pub mod transcripts;
+mod words;
 
-use std::ffi::{OsStr, OsString};
 use std::fmt::Debug;
-use std::path::{Path, PathBuf};
 
-use amps_core::path::RawPath;
+use amps_core::exit::Exit;
+use amps_core::turn::{AgentEvent, ThreadId};
+use amps_core::usage::Usage;
+use uuid::Uuid;
 
-pub use tail::Tail;
+pub use self::command::CommandAgent;
+pub use self::hearing::Hearing;
+use self::transcripts::Transcripts;
 
-/// An agent whose transcripts can be read.
-pub trait Agent: Debug + Sync {
-    /// Returns the folder of all its transcripts, by the variables that it is started with.
-    fn transcripts(&self, variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf>;
+/// An agent.
+pub trait Agent: Debug + Send + Sync {
+    /// Returns its short name.
+    fn name(&self) -> &str;
 
-    /// Returns how many folders below that a transcript lies.
-    fn depth(&self) -> usize;
+    /// Returns the name of its program, to be looked up in PATH.
+    fn program(&self) -> &str {
+        self.name()
+    }
 
-    /// Returns whether the transcript of an agent that was started in `cwd` may lie in a folder of
-    /// this name, so many folders below.
-    fn leads(&self, cwd: &RawPath, depth: usize, name: &OsStr) -> bool;
+    /// Returns how to run one turn of it without a person. It may edit files in its folder without
+    /// asking, by its own documented option for that, unless the further arguments of the order say
+    /// something else about permissions.
+    fn invocation(&self, order: &TurnOrder<'_>) -> Invocation;
 
-    /// Returns whether a file of this name is a transcript.
-    fn is_transcript(&self, name: &OsStr) -> bool;
+    /// Returns the arguments with which a person opens it on a terminal, in a conversation that there
+    /// is already or in a new one. Permissions are left to the person.
+    fn interactive(
+        &self,
+        thread: Option<&ThreadId>,
+        model: Option<&str>,
+        further: &[String],
+    ) -> Vec<String>;
 
-    /// Returns whether a turn is of an agent that was started in `cwd`.
-    fn is_of(&self, turn: &Turn, cwd: &RawPath) -> bool;
+    /// Returns what hears the lines that it writes to stdout in such a turn.
+    fn reader(&self, order: &TurnOrder<'_>) -> Box<dyn Reader>;
 
-    /// Returns what hears the lines of one transcript, in order and from any of them on.
-    fn listener(&self) -> Box<dyn Listener>;
-}
+    /// Returns its transcripts, if they can be read.
+    fn transcripts(&self) -> Option<&dyn Transcripts> {
+        None
+    }
 
-/// Hears the lines of one transcript.
-pub trait Listener: Debug + Send {
-    /// Hears one line; returns the turn that it ends. What is not understood is passed over.
-    fn hear(&mut self, line: &[u8]) -> Option<Turn>;
-}
+    /// Returns whether a conversation can be continued in another folder than that in which it began.
+    /// Of the others one fails, and one works in the old folder instead.
+    fn continues_elsewhere(&self) -> bool {
+        false
+    }
 
-/// A turn that has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Turn {
-    /// The folder in which the agent said it worked.
-    pub cwd: Option<RawPath>,
-}
-
-/// Returns the agent of this short name, if its transcripts can be read.
-pub fn named(name: &str) -> Option<&'static dyn Agent> {
-    match name {
-        "claude" => Some(&claude::Claude),
-        "codex" => Some(&codex::Codex),
-        _ => None,
+    /// Returns what it leaves in its folder that is not its work, as patterns of `.gitignore`.
+    fn leavings(&self) -> &'static [&'static str] {
+        &[]
     }
 }
 
-/// Returns the folder that a variable names, or else a folder of the person's home.
-fn folder_of(
-    variable: &dyn Fn(&str) -> Option<OsString>,
-    name: &str,
-    usual: &str,
-) -> Option<PathBuf> {
-    let named = variable(name).map(PathBuf::from);
-    named.or_else(|| Some(Path::new(&variable("HOME")?).join(usual)))
+/// What one turn is to be.
+#[derive(Clone, Debug, Default)]
+pub struct TurnOrder<'a> {
+    /// What the agent is asked for.
+    pub prompt: &'a str,
+    /// The conversation to continue; `None` for a new one.
+    pub thread: Option<&'a ThreadId>,
+    /// The id that a new conversation gets, if the agent accepts one. Only what the agent itself says
+    /// tells that it did.
+    pub new_thread: Option<Uuid>,
+    /// What the earlier turns of the conversation used, by their records: some agents tell only the
+    /// sum of all.
+    pub known: Usage,
+    /// The model; `None` for the agent's own choice.
+    pub model: Option<&'a str>,
+    /// Further arguments, from the configuration.
+    pub further: &'a [String],
 }
 
-/// Returns whether a line has this in it, before the whole of it is read as JSON: most lines are
-/// of no interest, and some are long.
-fn mentions(line: &str, words: &[&str]) -> bool {
-    words.iter().any(|word| line.contains(word))
+/// How a program is started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Invocation {
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Variables beside those that it has anyway.
+    pub variables: Vec<(&'static str, &'static str)>,
+    /// What it reads; `None` for nothing.
+    pub stdin: Option<String>,
 }
 
-fn is_jsonl(name: &OsStr) -> bool {
-    Path::new(name)
-        .extension()
-        .is_some_and(|extension| extension == "jsonl")
+/// Hears the lines that an agent writes to stdout, in order. What is not understood is passed over:
+/// agents of tomorrow tell more than those of today.
+pub trait Reader: Debug + Send {
+    /// Hears one line, without its end, and adds what it tells.
+    fn hear(&mut self, line: &[u8], events: &mut Vec<AgentEvent>);
+
+    /// Adds what is still to be told when nothing more comes.
+    fn end(&mut self, exit: Option<Exit>, events: &mut Vec<AgentEvent>);
+}
+
+/// Every agent that is known by itself, by name.
+const ALL: [&dyn Agent; 6] = [
+    &aider::Aider,
+    &amp::Amp,
+    &claude::Claude,
+    &codex::Codex,
+    &gemini::Gemini,
+    &opencode::Opencode,
+];
+
+/// Returns the agent of this short name, if it is known.
+pub fn named(name: &str) -> Option<&'static dyn Agent> {
+    ALL.into_iter().find(|agent| agent.name() == name)
+}
+
+/// Returns the names of all agents that are known.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|agent| agent.name())
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::{Agent, Listener, Turn};
+use super::{Listener, Transcripts, Turn};
 
 /// The longest line that is heard. Longer ones hold pictures, not ends of turns.
 const LONGEST_LINE: usize = 8 * 1024 * 1024;
@@ -28,19 +28,19 @@ pub struct Tail {
 
 impl Tail {
     /// Hears a transcript from its beginning.
-    pub fn whole(agent: &dyn Agent) -> Self {
+    pub fn whole(transcripts: &dyn Transcripts) -> Self {
         Self {
             file: None,
             offset: 0,
             torn: Vec::new(),
             skips: false,
-            listener: agent.listener(),
+            listener: transcripts.listener(),
         }
     }
 
     /// Hears what will be appended to a transcript from now on.
-    pub fn from_now(agent: &dyn Agent, path: &Path) -> Self {
-        let mut tail = Self::whole(agent);
+    pub fn from_now(transcripts: &dyn Transcripts, path: &Path) -> Self {
+        let mut tail = Self::whole(transcripts);
         if let Ok(data) = path.metadata() {
             tail.begin_at_end((data.dev(), data.ino()), data.len());
         }
@@ -100,8 +100,8 @@ impl Tail {
 mod tests {
     use std::io::Write as _;
 
-    use super::super::named;
     use super::*;
+    use crate::agent::named;
     use crate::files;
 
     const TURN: &str = "{\"type\":\"event_msg\",\"payload\":{\"type\":\"task_complete\"}}\n";
@@ -111,11 +111,11 @@ mod tests {
         file.write_all(bytes.as_ref()).unwrap();
     }
 
-    fn in_a_folder(test: impl FnOnce(&Path, &'static dyn Agent)) {
+    fn in_a_folder(test: impl FnOnce(&Path, &'static dyn Transcripts)) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rollout-x.jsonl");
         append(&path, TURN);
-        test(&path, named("codex").unwrap());
+        test(&path, named("codex").unwrap().transcripts().unwrap());
     }
 
     #[test]
