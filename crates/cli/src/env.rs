@@ -44,7 +44,7 @@ const DAEMON: [&str; 12] = [
 ];
 
 /// The variables that amps reads, with what each does; the reference is made of this.
-pub(crate) const NAMES: [(&str, &str); 15] = [
+pub(crate) const NAMES: [(&str, &str); 18] = [
     (CONFIG_DIR, "the home, instead of `~/.ampsm`"),
     (
         LOG_LEVEL,
@@ -75,7 +75,23 @@ pub(crate) const NAMES: [(&str, &str); 15] = [
     ("AMPSM_RECORD_MAX_SIZE", "overrides `record.max_size`"),
     ("AMPSM_CHECKPOINT_EVERY", "overrides `checkpoint.every`"),
     ("AMPSM_CHECKPOINT_MAX", "overrides `checkpoint.max`"),
+    ("AMPSM_AGENT", "overrides `agent.default`"),
+    ("AMPSM_AGENT_TIMEOUT", "overrides `agent.timeout`"),
+    ("AMPSM_AGENT_GRACE", "overrides `agent.grace`"),
 ];
+
+/// Returns whether a variable ties git to one repository.
+fn is_tie_of_git(name: &OsStr) -> bool {
+    const TIES: [&str; 6] = [
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_INDEX_FILE",
+        "GIT_NAMESPACE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_REFLOG_ACTION",
+    ];
+    GIT.iter().chain(&TIES).any(|tie| name == *tie)
+}
 
 /// The environment of this process, read once.
 #[derive(Debug)]
@@ -210,6 +226,18 @@ impl Environment {
     /// Returns what kind of terminal there is, if it is one that can do something.
     pub(crate) fn terminal_kind(&self) -> Option<String> {
         self.text("TERM").filter(|kind| kind != "dumb")
+    }
+
+    /// Returns what the agent of an iteration is given, and its gate: everything but what says that
+    /// the repository is another, or that the session is.
+    pub(crate) fn for_iteration(&self) -> Vec<(OsString, OsString)> {
+        let is_of_another = |name: &OsStr| {
+            name == amps_engine::process::SESSION_VARIABLE || is_tie_of_git(name)
+        };
+        let own = self.variables.iter();
+        own.filter(|(name, _)| !is_of_another(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
     }
 
     /// Returns what a daemon is started with.

@@ -6,7 +6,7 @@
 
 pub(crate) mod facts;
 pub(crate) mod hold;
-mod link;
+pub(crate) mod link;
 mod local;
 mod signals;
 mod wait;

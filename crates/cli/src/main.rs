@@ -1,5 +1,6 @@
 //! The amps program: arguments in, text and exit code out.
 
+mod apart;
 mod args;
 mod commands;
 mod connect;

@@ -13,8 +13,10 @@ use amps_core::recording::RecordLimits;
 use amps_core::time::parse_duration;
 use serde::Deserialize;
 
+pub use self::agents::{AgentConfig, AgentsConfig, Configured};
 use self::record::RecordSection;
 
+mod agents;
 mod record;
 
 /// What a person can set.
@@ -30,6 +32,8 @@ pub struct Config {
     pub record: RecordConfig,
     /// When checkpoints are taken, and how many are kept.
     pub checkpoint: CheckpointPolicy,
+    /// How agents iterate.
+    pub agents: AgentsConfig,
     /// Where the database lies, if not in the home.
     pub database: Option<PathBuf>,
 }
@@ -54,6 +58,7 @@ impl Default for Config {
             hold: HoldConfig::default(),
             record: RecordConfig::default(),
             checkpoint: CheckpointPolicy::default(),
+            agents: AgentsConfig::default(),
             database: None,
         }
     }
@@ -110,7 +115,7 @@ pub enum ConfigError {
 }
 
 /// The variables that override the file, with the keys that they stand for.
-pub const VARIABLES: [(&str, &str); 13] = [
+pub const VARIABLES: [(&str, &str); 16] = [
     ("AMPSM_DB_PATH", "database.path"),
     ("AMPSM_LEASE_TTL", "lease.ttl"),
     ("AMPSM_CAPTURE_HOLD", "capture.hold"),
@@ -124,6 +129,9 @@ pub const VARIABLES: [(&str, &str); 13] = [
     ("AMPSM_RECORD_MAX_SIZE", "record.max_size"),
     ("AMPSM_CHECKPOINT_EVERY", "checkpoint.every"),
     ("AMPSM_CHECKPOINT_MAX", "checkpoint.max"),
+    ("AMPSM_AGENT", "agent.default"),
+    ("AMPSM_AGENT_TIMEOUT", "agent.timeout"),
+    ("AMPSM_AGENT_GRACE", "agent.grace"),
 ];
 
 /// The keys of the file that this program acts on. Sections of other features are passed over.
@@ -136,6 +144,8 @@ struct File {
     hold: HoldSection,
     record: RecordSection,
     checkpoint: CheckpointSection,
+    agent: AgentSection,
+    agents: BTreeMap<String, AgentConfig>,
 }
 
 #[derive(Default, Deserialize)]
@@ -174,6 +184,14 @@ struct CheckpointSection {
     max: Option<String>,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct AgentSection {
+    default: Option<String>,
+    timeout: Option<String>,
+    grace: Option<String>,
+}
+
 impl Config {
     /// Reads the file, if there is one, and lets the variables override it.
     pub fn load(path: &Path, variables: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
@@ -192,8 +210,12 @@ impl Config {
             ("record.max_size", file.record.max_size),
             ("checkpoint.every", file.checkpoint.every),
             ("checkpoint.max", file.checkpoint.max),
+            ("agent.default", file.agent.default),
+            ("agent.timeout", file.agent.timeout),
+            ("agent.grace", file.agent.grace),
         ];
         let mut config = Self::default();
+        config.agents.each = file.agents;
         for (key, value) in values {
             let variable = VARIABLES
                 .iter()
@@ -224,6 +246,9 @@ impl Config {
                     return Err(wrong("at least one second"));
                 }
             }
+            "agent.default" => self.agents.default = Some(value.trim().to_owned()),
+            "agent.timeout" => self.agents.timeout = duration()?,
+            "agent.grace" => self.agents.grace = duration()?,
             "capture.hold" => self.capture.hold = duration()?,
             "capture.exit_hold" => self.capture.exit_hold = duration()?,
             "capture.max_file_size" => self.capture.max_file_size = size()?,

@@ -124,6 +124,16 @@ impl Home {
         self.recordings().join(session.to_string())
     }
 
+    /// Returns the folder of what is told of the iterations of a worktree session while they run.
+    pub fn iterations_of(&self, session: SessionId) -> PathBuf {
+        self.folder.join("iterations").join(session.to_string())
+    }
+
+    /// Returns the log of the processes that run iterations.
+    pub fn iterations_log(&self) -> PathBuf {
+        self.folder.join("iterations.log")
+    }
+
     /// Returns the folder of our own repositories, for folders that are in none.
     pub fn folders(&self) -> PathBuf {
         self.folder.join("folders")

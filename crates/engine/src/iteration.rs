@@ -2,9 +2,13 @@
 
 mod commit;
 mod commits;
+mod gate;
+mod standing;
 
 pub use commit::{CommitError, Committed, Ground, commit_all};
 pub use commits::{agent_commits, changes};
+pub use gate::{GateCommand, LOG_KEPT, judge};
+pub use standing::{Standing, standing};
 
 /// What the reflog says of commits that an agent made itself while it ran an iteration. The agent is
 /// given it in `GIT_REFLOG_ACTION`, and so is every git that it starts.

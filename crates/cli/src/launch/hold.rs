@@ -18,9 +18,7 @@ use amps_core::id::SessionId;
 use amps_core::path::RawPath;
 use amps_core::recording::{RecordLimits, Recording};
 use amps_core::session::{Binding, Ending};
-use amps_engine::exec::{
-    ExecError, Foreground, Standing, enter_scope, start_and_pass_on, start_by_messenger,
-};
+use amps_engine::exec::{ExecError, Foreground, start_and_pass_on, start_by_messenger};
 use amps_engine::files::{self, FileError};
 use amps_engine::home::Home;
 use amps_engine::process::{self, SESSION_VARIABLE};
@@ -40,7 +38,7 @@ use super::{agent_name, facts};
 use crate::args::{HoldOptions, HostCommand, LaunchOptions};
 use crate::context::Context;
 use crate::error::Failure;
-use crate::{Outcome, commands, connect, env, held, output};
+use crate::{Outcome, apart, commands, connect, env, held, output};
 
 /// The words by which this program is a host.
 pub(crate) const HOST: [&str; 2] = ["host", "run"];
@@ -311,7 +309,8 @@ fn hold(context: &Context, prepared: Prepared) -> Outcome {
     let session_id = facts.session_id;
     // One that ends with its terminal ends with its login too.
     let outlives = way.outlives;
-    let standing = outlives.then(|| leave_login_session(context, session_id));
+    let unit = format!("amps-{session_id}.scope");
+    let standing = outlives.then(|| apart::leave_login_session(context, &unit));
     let mut warnings: Vec<String> = standing.flatten().into_iter().collect();
     let (hold_config, record_config) = context.hold_config();
     let mut link = Link::open(context, Some(facts.clone()), &|| {});
@@ -427,36 +426,9 @@ fn record(
     Recorder::create(&folder, &header, &limits, context.clock.clone())
 }
 
-/// Leaves the login session, so that its end is not the end of the agent. Returns what the person
-/// should know.
-fn leave_login_session(context: &Context, session_id: SessionId) -> Option<String> {
-    let unit = format!("amps-{session_id}.scope");
-    let runtime = context.environment.runtime_folder();
-    let user = context.environment.user();
-    match enter_scope(&unit, runtime.as_deref(), user.as_deref()) {
-        Standing::Free | Standing::Scope { lingers: true } => None,
-        Standing::Scope { lingers: false } => Some(
-            "when you log out, systemd ends this session; `loginctl enable-linger` keeps it"
-                .to_owned(),
-        ),
-        Standing::Bound { reason } => Some(format!(
-            "when you log out, systemd may end this session: it has no scope of its own ({reason})"
-        )),
-    }
-}
-
 /// Says whether the agent runs, and lets go of who asked.
 fn say(report: &Report) -> Outcome {
-    let mut line = serde_json::to_vec(report).expect("a report has no failing serialisers");
-    line.push(b'\n');
-    // Who asked may have left.
-    output::raw_answer().write_all(&line).ok();
-    let nowhere = std::fs::File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/null")?;
-    rustix::stdio::dup2_stdin(&nowhere).map_err(io::Error::from)?;
-    rustix::stdio::dup2_stdout(&nowhere).map_err(io::Error::from)?;
+    apart::report(report)?;
     Ok(ExitCode::SUCCESS)
 }
 

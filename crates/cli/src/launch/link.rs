@@ -43,7 +43,7 @@ const SEARCH: Duration = Duration::from_secs(10);
 const UNHEARD: Duration = Duration::from_secs(3_600);
 
 /// The connection of one launch with the record.
-pub(super) struct Link<'a> {
+pub(crate) struct Link<'a> {
     context: &'a Context,
     /// `None` when this process could not even be named: then nothing is recorded.
     record: Option<Record>,
@@ -69,7 +69,7 @@ struct Record {
 impl<'a> Link<'a> {
     /// Opens the session. Whatever fails is for [`take_warning`](Self::take_warning) to tell.
     /// `meanwhile` is called while the daemon works on its answer, if it is asked.
-    pub(super) fn open(
+    pub(crate) fn open(
         context: &'a Context,
         facts: Option<OpenFacts>,
         meanwhile: &dyn Fn(),
@@ -97,17 +97,17 @@ impl<'a> Link<'a> {
     }
 
     /// Takes what the person should know before the agent starts.
-    pub(super) fn take_warning(&mut self) -> Option<String> {
+    pub(crate) fn take_warning(&mut self) -> Option<String> {
         self.warning.take()
     }
 
     /// Returns the session, if there is one.
-    pub(super) fn session_id(&self) -> Option<SessionId> {
+    pub(crate) fn session_id(&self) -> Option<SessionId> {
         self.record.as_ref().map(|record| record.open.session_id)
     }
 
     /// Tells that the agent has been started.
-    pub(super) fn started(&mut self, facts: StartFacts) {
+    pub(crate) fn started(&mut self, facts: StartFacts) {
         let Some(record) = &mut self.record else {
             return;
         };
@@ -116,7 +116,7 @@ impl<'a> Link<'a> {
     }
 
     /// Tells that the agent's terminal is recorded.
-    pub(super) fn recorded(&mut self, recording: Recording) {
+    pub(crate) fn recorded(&mut self, recording: Recording) {
         let at = self.context.clock.now();
         if let Some(record) = &mut self.record {
             let session_id = record.open.session_id;
@@ -129,18 +129,18 @@ impl<'a> Link<'a> {
     }
 
     /// Returns what hangs up when the daemon goes away.
-    pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
         let client = self.record.as_ref()?.client.as_ref()?;
         Some(client.socket().as_fd())
     }
 
     /// Returns when the first sign of life is due.
-    pub(super) fn first_beat(&self) -> Instant {
+    pub(crate) fn first_beat(&self) -> Instant {
         Instant::now() + self.record.as_ref().map_or(RETRY, |record| record.beat)
     }
 
     /// Gives a sign of life and returns when the next one is due.
-    pub(super) fn beat(&mut self) -> Instant {
+    pub(crate) fn beat(&mut self) -> Instant {
         let Some(record) = &mut self.record else {
             return Instant::now() + UNHEARD;
         };
@@ -149,7 +149,7 @@ impl<'a> Link<'a> {
     }
 
     /// Tells how the session ended. Without a daemon the end is captured here and spooled.
-    pub(super) fn end(&mut self, ending: Ending, at: Moment, detail: String) {
+    pub(crate) fn end(&mut self, ending: Ending, at: Moment, detail: String) {
         let Some(mut record) = self.record.take() else {
             return;
         };

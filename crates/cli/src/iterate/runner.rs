@@ -1,0 +1,115 @@
+//! The runner: the process that runs the iterations of a worktree session, one after another.
+
+use std::io::{self, Read as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use amps_core::error::ErrorCode;
+use amps_core::iteration::Verdict;
+use amps_engine::exec::start_and_pass_on;
+use amps_proto::fault::Fault;
+use signal_hook::consts::signal::{SIGINT, SIGTERM};
+
+use super::one::{self, Begun};
+use super::order::{Order, Report};
+use crate::context::Context;
+use crate::error::Failure;
+use crate::{Outcome, apart, env};
+
+/// The words by which this program is a runner.
+const RUN: [&str; 2] = ["iteration", "run"];
+
+/// Starts a runner that is nobody's child, and leaves.
+pub(crate) fn start_runner() -> Outcome {
+    start_and_pass_on(&env::own_program(), &RUN)
+        .map_err(|error| Failure::of(ErrorCode::Internal, &error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the iterations that are asked for on standard input.
+pub(crate) fn be_runner(context: &Context) -> Outcome {
+    let mut order = Vec::new();
+    io::stdin().read_to_end(&mut order)?;
+    let order: Order = serde_json::from_slice(&order)
+        .map_err(|error| Failure::of(ErrorCode::BadArgument, &error))?;
+    let unit = format!("amps-iteration-{}-{}.scope", order.session_id, std::process::id());
+    let warnings = apart::leave_login_session(context, &unit).into_iter().collect();
+    let stop = match hear_stop() {
+        Ok(stop) => stop,
+        Err(error) => return refuse(Failure::of(ErrorCode::Internal, &error)),
+    };
+    let mut asker = Asker {
+        warnings,
+        is_told: false,
+    };
+    let mut begun = |number| asker.tell(number);
+    match run(context, &order, &stop, &mut begun) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(failure) if asker.is_told => Err(failure),
+        Err(failure) => refuse(failure),
+    }
+}
+
+/// Who waits until the first iteration has begun.
+struct Asker {
+    warnings: Vec<String>,
+    is_told: bool,
+}
+
+impl Asker {
+    fn tell(&mut self, number: u32) {
+        if !self.is_told {
+            self.is_told = true;
+            let warnings = std::mem::take(&mut self.warnings);
+            // Who asked may have left.
+            apart::report(&Report::Begun { number, warnings }).ok();
+        }
+    }
+}
+
+fn refuse(failure: Failure) -> Outcome {
+    let fault = match failure {
+        Failure::Fault(fault) => *fault,
+        Failure::Launch(_) | Failure::BrokenPipe => {
+            Fault::new(ErrorCode::Internal, "the iteration could not begin")
+        }
+    };
+    apart::report(&Report::Refused { fault })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns what becomes readable when somebody asks this process to end.
+fn hear_stop() -> io::Result<UnixStream> {
+    let (stop, told) = UnixStream::pair()?;
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::low_level::pipe::register(signal, told.try_clone()?)?;
+    }
+    Ok(stop)
+}
+
+fn run(
+    context: &Context,
+    order: &Order,
+    stop: &UnixStream,
+    begun: &mut dyn FnMut(u32),
+) -> Result<(), Failure> {
+    let mut prompt = order.prompt.clone();
+    for _ in 0..order.count.max(1) {
+        let Begun { verdict, .. } =
+            one::iterate(context, (order, prompt.take()), stop.as_fd(), begun)?;
+        let goes_on = match verdict {
+            Verdict::Passed => !order.until_pass,
+            Verdict::GateFailed => order.until_pass,
+            Verdict::AgentFailed
+            | Verdict::TimedOut
+            | Verdict::Stopped
+            | Verdict::Lost
+            | Verdict::NotCommitted => false,
+        };
+        if !goes_on {
+            break;
+        }
+    }
+    Ok(())
+}
