@@ -1,6 +1,8 @@
-//! Child processes that are not git: the agent in the foreground, the daemon in the background.
+//! Child processes that are not git: the agent in the foreground, one turn of it on its own, the daemon
+//! in the background.
 
 mod scope;
+mod turn;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
@@ -13,6 +15,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use rustix::io::Errno;
 
 pub use scope::{Standing, enter_scope};
+pub use turn::{Line, TurnCause, TurnCommand, TurnEnding, TurnListener, run_turn};
 
 use crate::files;
 

@@ -159,15 +159,11 @@ pub fn of_session(
     clock: &Clock,
 ) -> Vec<ProcessIdentity> {
     let mark = format!("{SESSION_VARIABLE}={session}");
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
     // Pids are given out in order: as long as they have not begun again from the start, whatever
     // descends from the launcher has a higher one.
     let in_order = launcher.place == clock.place() && !pids_began_again();
     let from = if in_order { launcher.pid } else { 0 };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+    pids()
         .filter(|pid| *pid > from && *pid != std::process::id())
         .filter(|pid| {
             fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
@@ -178,6 +174,19 @@ pub fn of_session(
         })
         .filter_map(|pid| identity(pid, clock))
         .collect()
+}
+
+/// Finds the living processes of a process group.
+pub fn of_group(group: u32, clock: &Clock) -> Vec<ProcessIdentity> {
+    pids()
+        .filter(|pid| read_stat(*pid).is_ok_and(|stat| stat.is_some_and(|it| it.group == group)))
+        .filter_map(|pid| identity(pid, clock))
+        .collect()
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
 /// Returns whether more processes have been started since boot than there are pids, or whether
@@ -200,6 +209,7 @@ fn pids_began_again() -> bool {
 struct Stat {
     activity: Activity,
     parent: u32,
+    group: u32,
     flags: u32,
     start_ticks: u64,
     /// As wait(2) would tell it; `None` on kernels before 3.5.
@@ -213,7 +223,7 @@ fn read_stat(pid: u32) -> io::Result<Option<Stat>> {
     Ok(parse_stat(&String::from_utf8_lossy(&text)))
 }
 
-/// Reads fields 3, 4, 9, 22 and 52 of `/proc/PID/stat`, proc(5). The name in field 2 may hold
+/// Reads fields 3, 4, 5, 9, 22 and 52 of `/proc/PID/stat`, proc(5). The name in field 2 may hold
 /// anything, closing parentheses too, so counting starts behind the last one.
 fn parse_stat(text: &str) -> Option<Stat> {
     let mut fields = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace();
@@ -223,12 +233,14 @@ fn parse_stat(text: &str) -> Option<Stat> {
         _ => Activity::Live,
     };
     let parent = fields.next()?.parse().ok()?;
-    let flags = fields.nth(4)?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    let flags = fields.nth(3)?.parse().ok()?;
     let start_ticks = fields.nth(12)?.parse().ok()?;
     let wait_status = fields.nth(29).and_then(|field| field.parse().ok());
     Some(Stat {
         activity,
         parent,
+        group,
         flags,
         start_ticks,
         wait_status,
@@ -249,6 +261,7 @@ mod tests {
         let stat = parse_stat(line).unwrap();
         assert_eq!(stat.activity, Activity::Stopped);
         assert_eq!(stat.parent, 7);
+        assert_eq!(stat.group, 42);
         assert_eq!(stat.flags, 4_194_560);
         assert_eq!(stat.start_ticks, 998_877);
     }

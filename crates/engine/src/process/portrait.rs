@@ -251,6 +251,7 @@ mod tests {
         let stat = |flags| Stat {
             activity: Activity::Live,
             parent: 1,
+            group: 1,
             flags,
             start_ticks: 1,
             wait_status: None,

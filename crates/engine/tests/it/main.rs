@@ -20,3 +20,4 @@ mod checkpoints;
 mod recording;
 mod recording_disk;
 mod restore;
+mod turns;
