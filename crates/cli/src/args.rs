@@ -70,6 +70,15 @@ pub(crate) struct HoldOptions {
 pub(crate) enum Command {
     /// Run a command under a session, whatever its name
     Run(RunArgs),
+    /// Begin work in a worktree and on a branch of its own
+    New(NewArgs),
+    /// Have the agent of a worktree session do one more turn, commit it, and run the gate
+    Iterate(IterateArgs),
+    /// Show how a worktree session stands
+    Status(StatusArgs),
+    /// Run the iterations of a worktree session
+    #[command(hide = true, subcommand)]
+    Iteration(IterationCommand),
     /// Manage a session that is bound to this shell
     #[command(subcommand)]
     Session(SessionCommand),
@@ -263,6 +272,98 @@ pub(crate) struct HeldArgs {
     pub(crate) session: Option<String>,
     #[command(flatten)]
     pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// The repository, or a folder in it
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    pub(crate) repo: PathBuf,
+    /// Call the session this; the branch is named after it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// What the agent is to do; read from standard input when it is `-`
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: String,
+    /// The branch or commit to begin from, and the branch to merge into; the current one if it is
+    /// not given
+    #[arg(long, value_name = "BRANCH")]
+    pub(crate) base: Option<String>,
+    /// The command that judges each iteration: it passes when that exits with 0
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) script: Option<String>,
+    /// The agent
+    #[arg(long, value_name = "NAME")]
+    pub(crate) agent: Option<String>,
+    /// The model that the agent is told to use
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// How long an agent, or the gate, may take: `90s`, `10m`, or a number of seconds
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<String>,
+    /// Note a record that the agents are given as context; may be repeated
+    #[arg(long = "context", value_name = "ID")]
+    pub(crate) context_ids: Vec<String>,
+    /// Add a word to find the session by; may be repeated
+    #[arg(long = "tag", value_name = "WORD")]
+    pub(crate) tags: Vec<String>,
+    /// Run the first iteration at once
+    #[arg(long)]
+    pub(crate) run: bool,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IterateArgs {
+    /// An id, the beginning of one, or a name
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+    /// What the agent is to do now, instead of going on
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+    /// A note for the record of the iteration
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) notes: Option<String>,
+    /// The model that the agent is told to use, this time
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// Show what the agent tells while it runs; joins an iteration that is under way
+    #[arg(long)]
+    pub(crate) stream: bool,
+    /// So many iterations at most, as long as each passes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) count: Option<u32>,
+    /// Go on while the gate does not pass, and no further; ten times at most unless `--count` says so
+    #[arg(long)]
+    pub(crate) until_pass: bool,
+    /// Write what the iterations used to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metrics_file: Option<PathBuf>,
+    /// Do not wait for the end
+    #[arg(long, conflicts_with_all = ["stream", "metrics_file"])]
+    pub(crate) detach: bool,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// An id, the beginning of one, or a name; the session of this worktree if there is none, or else
+    /// all that are open in this repository
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub(crate) enum IterationCommand {
+    /// Run the iterations that are asked for on standard input
+    Run,
+    /// Start a process that does so and is nobody's child, and leave
+    Start,
 }
 
 #[derive(Debug, Args)]

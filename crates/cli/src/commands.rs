@@ -10,9 +10,11 @@ mod detach;
 mod diff;
 mod explain;
 mod export_cast;
+mod iterate;
 mod list;
 mod log;
 mod man;
+mod new;
 mod note;
 mod play;
 mod reference;
@@ -21,6 +23,7 @@ mod screen;
 mod send;
 mod session;
 pub(crate) mod show;
+mod status;
 mod stop;
 pub(crate) mod terminal;
 pub(crate) mod wait;
@@ -29,7 +32,7 @@ use amps_core::error::ErrorCode;
 use amps_proto::fault::Fault;
 
 use crate::Outcome;
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, IterationCommand};
 use crate::context::Context;
 use crate::launch;
 
@@ -62,9 +65,15 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
         Command::Explain(args) => explain::run(context, &args),
         Command::Host(command) => launch::hold::host(context, &command),
         Command::ExportCast(args) => export_cast::run(context, &args),
+        Command::Iterate(args) => iterate::run(context, &args),
+        Command::Iteration(command) => match command {
+            IterationCommand::Run => crate::iterate::be_runner(context),
+            IterationCommand::Start => crate::iterate::start_runner(),
+        },
         Command::List(args) => list::run(context, &args),
         Command::Log(args) => log::run(context, &args),
         Command::Man(args) => man::run(&args),
+        Command::New(args) => new::run(context, args),
         Command::Note(args) => note::run(context, args),
         Command::Play(args) => play::run(context, &args),
         Command::Reference(args) => reference::run(&args),
@@ -73,6 +82,7 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
         Command::Send(args) => send::run(context, &args),
         Command::Session(command) => session::run(context, command),
         Command::Show(args) => show::run(context, &args),
+        Command::Status(args) => status::run(context, &args),
         Command::Stop(args) => stop::run(context, &args),
         Command::Terminal(command) => terminal::run(context, &command),
         Command::Wait(args) => wait::run(context, &args),

@@ -11,5 +11,6 @@ mod prompt;
 mod runner;
 
 pub(crate) use follow::{Following, follow};
+pub(crate) use journal::{Entry, Told};
 pub(crate) use order::{Order, start};
 pub(crate) use runner::{be_runner, start_runner};

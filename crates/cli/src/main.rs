@@ -8,10 +8,12 @@ mod context;
 mod env;
 mod error;
 mod held;
+mod iterate;
 mod launch;
 mod output;
 mod text;
 mod tree_path;
+mod worktree;
 
 use std::ffi::OsString;
 use std::path::Path;

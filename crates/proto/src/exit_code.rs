@@ -20,6 +20,8 @@ codes! {
     USAGE = 2;
     /// Another one was first: a lease or a claim is lost. Since 0.1.
     LOST = 10;
+    /// The gate of an iteration did not pass. Since 0.1.
+    GATE_FAILED = 11;
     /// It would overwrite or contradict other work. Since 0.1.
     CONFLICT = 12;
     /// Not allowed in this state. Since 0.1.

@@ -11,7 +11,7 @@ use amps_engine::exec::start_and_pass_on;
 use amps_proto::fault::Fault;
 use signal_hook::consts::signal::{SIGINT, SIGTERM};
 
-use super::one::{self, Begun};
+use super::one;
 use super::order::{Order, Report};
 use crate::context::Context;
 use crate::error::Failure;
@@ -96,8 +96,7 @@ fn run(
 ) -> Result<(), Failure> {
     let mut prompt = order.prompt.clone();
     for _ in 0..order.count.max(1) {
-        let Begun { verdict, .. } =
-            one::iterate(context, (order, prompt.take()), stop.as_fd(), begun)?;
+        let verdict = one::iterate(context, (order, prompt.take()), stop.as_fd(), begun)?;
         let goes_on = match verdict {
             Verdict::Passed => !order.until_pass,
             Verdict::GateFailed => order.until_pass,
