@@ -1,0 +1,210 @@
+//! `amps new`: a worktree and a branch of its own for a piece of work.
+
+use std::io::Read as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use amps_core::error::ErrorCode;
+use amps_core::ground::CreationPlan;
+use amps_core::id::SessionId;
+use amps_core::session::{SessionKind, Status};
+use amps_core::time::parse_duration;
+use amps_core::worktree::{Base, Changes, Operation, OperationKind, Step, WorktreeSession};
+use amps_engine::config::Config;
+use amps_engine::git::Git;
+use amps_engine::testing::point;
+use amps_engine::worktree::{
+    CreationRequest, Repository, SessionLock, carry_out_creation, furnish, init_submodules,
+    lease_ports, plan_creation, undo_creation,
+};
+use amps_proto::fault::Fault;
+use amps_proto::request::Request;
+use amps_proto::response::Response;
+use amps_proto::view::WorktreeView;
+use uuid::Uuid;
+
+use crate::args::{IterateArgs, NewArgs};
+use crate::context::Context;
+use crate::error::Failure;
+use crate::text::brief;
+use crate::text::worktree::short_branch;
+use crate::{Outcome, connect, env, output, worktree};
+
+/// Words of the prompt that become the name.
+const NAME_WORDS: usize = 6;
+
+/// How long the lock of a session that is new is waited for: nobody can have it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Makes a worktree session.
+pub(crate) fn run(context: &Context, args: NewArgs) -> Outcome {
+    let created = create(context, &args)?;
+    let session = &created.session;
+    if args.output.json && !args.run {
+        output::print_json(&created)?;
+    } else if !args.output.json {
+        output::print(&format!(
+            "Created session: {}\nWorktree: {}\nBranch: {}\n",
+            session.session_id,
+            session.worktree,
+            short_branch(&session.branch)
+        ))?;
+    }
+    if !args.run {
+        if !args.output.json {
+            let id = session.session_id.short();
+            output::say(&format!("`amps iterate {id}` has {} begin", session.agent));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let iterate = IterateArgs {
+        session: session.session_id.to_string(),
+        prompt: None,
+        notes: None,
+        model: None,
+        stream: false,
+        count: None,
+        until_pass: false,
+        metrics_file: None,
+        detach: false,
+        output: args.output,
+    };
+    super::iterate::run(context, &iterate)
+}
+
+fn create(context: &Context, args: &NewArgs) -> Result<WorktreeView, Failure> {
+    let (home, config) = context.configured()?;
+    let prompt = prompt(&args.prompt)?;
+    let timeout = args.timeout.as_deref().map(timeout).transpose()?;
+    let agent = match &args.agent {
+        Some(name) => name.clone(),
+        None => worktree::default_agent(context, &config)?,
+    };
+    worktree::agent(&config, &agent)?;
+    let git = worktree::git(context)?;
+    let folder = env::current_folder().unwrap_or_default().join(&args.repo);
+    let repository = Repository::find(&git, &folder)?;
+    let session_id = SessionId::new(Uuid::new_v4());
+    let name = args.name.clone().unwrap_or_else(|| name_of(&prompt));
+    let now = context.clock.now();
+    let request = CreationRequest {
+        session: session_id,
+        name: &name,
+        base: args.base.as_deref(),
+        default_base: &config.git.default_base_branch,
+        worktree_dir: &config.git.worktree_dir,
+        now: now.at,
+    };
+    let plan = plan_creation(&git, &repository, &request)?;
+    let lock = SessionLock::take(&repository.common_dir, session_id, "amps new", PATIENCE)?;
+    let ports = lease_ports(&home.ports(), session_id, &config.furnish)?;
+    let session = WorktreeSession {
+        session_id,
+        name,
+        kind: SessionKind::Worktree,
+        status: Status::Created,
+        status_reason: None,
+        project_id: None,
+        project_root: worktree::raw(&repository.top),
+        common_dir: plan.common_dir.clone(),
+        worktree: plan.worktree.clone(),
+        branch: plan.branch.clone(),
+        base: Base {
+            reference: plan.base_ref.clone(),
+            commit: plan.base.clone(),
+        },
+        prompt,
+        agent,
+        model: args.model.clone(),
+        script: args.script.clone(),
+        timeout,
+        thread_id: None,
+        ports: ports.map(|range| (range.first, range.count)),
+        created_at: now.at,
+        started_at: None,
+        ended_at: None,
+        iterations: 0,
+        changes: Changes::default(),
+        tags: args.tags.clone(),
+        context_ids: args.context_ids.clone(),
+        removed_at: None,
+        operation: Some(Operation {
+            kind: OperationKind::Create,
+            begun_at: now.at,
+            plan: worktree::written(&plan),
+        }),
+        ground: plan.clone(),
+    };
+    let request = Request::OpenWorktree {
+        session: Box::new(session),
+        at: now,
+    };
+    let Response::Worktree(_) = connect::ask(context, request)? else {
+        return Err(connect::unexpected());
+    };
+    point("new-stored");
+    make((context, &config), &git, (&plan, &lock))
+}
+
+/// Makes what has been stored, or takes it back.
+fn make(
+    (context, config): (&Context, &Config),
+    git: &Git,
+    (plan, lock): (&CreationPlan, &SessionLock),
+) -> Result<WorktreeView, Failure> {
+    let id = plan.session;
+    if let Err(error) = carry_out_creation(git, plan, lock) {
+        let detail = error.to_string();
+        // What cannot be taken back now is when the session is looked at next.
+        if undo_creation(git, plan, lock).is_ok() {
+            let operation = OperationKind::Create;
+            worktree::tell(context, id, Step::Undone { operation, detail })?;
+        }
+        return Err(error.into());
+    }
+    point("new-made");
+    let furnished = furnish(git, plan, &config.furnish, lock)?;
+    let left = init_submodules(git, plan, lock)?;
+    for left in furnished.left.iter().chain(&left) {
+        output::say(&format!("amps: {} was not brought along: {}", left.path, left.reason));
+    }
+    let step = Step::Done {
+        operation: OperationKind::Create,
+        detail: format!("worktree made, {} brought along", furnished.brought.len()),
+        changes: None,
+    };
+    worktree::tell(context, id, step)
+}
+
+fn prompt(given: &str) -> Result<String, Failure> {
+    let text = if given == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        text
+    } else {
+        given.to_owned()
+    };
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Fault::new(ErrorCode::BadArgument, "the prompt is empty")
+            .hint("say what the agent is to do")
+            .into());
+    }
+    Ok(text.to_owned())
+}
+
+fn timeout(text: &str) -> Result<Duration, Failure> {
+    parse_duration(text)
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| {
+            let message = format!("`{}` is not a length of time", brief(text, 60));
+            Fault::new(ErrorCode::BadArgument, message)
+                .hint("write it like `90s`, `10m`, or a number of seconds")
+                .into()
+        })
+}
+
+fn name_of(prompt: &str) -> String {
+    let words: Vec<&str> = prompt.split_whitespace().take(NAME_WORDS).collect();
+    brief(&words.join(" "), 60)
+}
