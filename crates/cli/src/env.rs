@@ -231,9 +231,8 @@ impl Environment {
     /// Returns what the agent of an iteration is given, and its gate: everything but what says that
     /// the repository is another, or that the session is.
     pub(crate) fn for_iteration(&self) -> Vec<(OsString, OsString)> {
-        let is_of_another = |name: &OsStr| {
-            name == amps_engine::process::SESSION_VARIABLE || is_tie_of_git(name)
-        };
+        let is_of_another =
+            |name: &OsStr| name == amps_engine::process::SESSION_VARIABLE || is_tie_of_git(name);
         let own = self.variables.iter();
         own.filter(|(name, _)| !is_of_another(name))
             .map(|(name, value)| (name.clone(), value.clone()))

@@ -221,7 +221,7 @@ fn not_started(error: &ExecError) -> Failure {
 }
 
 /// Returns why an agent could not be started.
-fn refusal(error: &ExecError) -> Fault {
+pub(crate) fn refusal(error: &ExecError) -> Fault {
     let (code, hint) = match error {
         ExecError::NotFound { .. } => (
             ErrorCode::AgentNotFound,

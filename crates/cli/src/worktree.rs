@@ -16,12 +16,13 @@ use amps_engine::files;
 use amps_engine::git::Git;
 use amps_engine::home::Home;
 use amps_engine::iteration::{CommitError, Ground};
-use amps_engine::worktree::SessionLock;
+use amps_engine::worktree::{Refusal, Repository, SessionLock, WorktreeError};
 use amps_proto::codec;
 use amps_proto::fault::Fault;
 use amps_proto::request::Request;
 use amps_proto::response::Response;
 use amps_proto::view::WorktreeView;
+use serde::Serialize;
 
 use crate::commands::show;
 use crate::context::Context;
@@ -45,6 +46,23 @@ pub(crate) fn native(path: &RawPath) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(path.as_bytes()))
 }
 
+/// Returns a path as it is stored.
+pub(crate) fn raw(path: &Path) -> RawPath {
+    RawPath::new(path.as_os_str().as_bytes())
+}
+
+/// Returns a plan as it is stored.
+pub(crate) fn written<T: Serialize>(plan: &T) -> String {
+    serde_json::to_string(plan).expect("a plan has no failing serialisers")
+}
+
+/// Returns the git directory that the working trees of a folder's repository share; `None` outside
+/// any repository.
+pub(crate) fn common_dir(context: &Context, folder: &Path) -> Option<RawPath> {
+    let repository = Repository::find(&git(context).ok()?, folder).ok()?;
+    Some(raw(&repository.common_dir))
+}
+
 /// A worktree session that nobody else changes for as long as this lives.
 pub(crate) struct Locked {
     pub(crate) lock: SessionLock,
@@ -53,11 +71,7 @@ pub(crate) struct Locked {
 
 /// Finds a worktree session and takes its lock. What a command that was killed left undone is
 /// brought to its end first.
-pub(crate) fn lock(
-    context: &Context,
-    reference: &str,
-    purpose: &str,
-) -> Result<Locked, Failure> {
+pub(crate) fn lock(context: &Context, reference: &str, purpose: &str) -> Result<Locked, Failure> {
     let view = show::fetch_worktree(context, reference)?;
     let id = view.session.session_id;
     let common_dir = native(&view.session.common_dir);
@@ -81,11 +95,7 @@ pub(crate) fn refuse_final(view: &WorktreeView) -> Result<(), Failure> {
 }
 
 /// Returns where a session works.
-pub(crate) fn ground<'a>(
-    git: &'a Git,
-    worktree: &'a Path,
-    view: &'a WorktreeView,
-) -> Ground<'a> {
+pub(crate) fn ground<'a>(git: &'a Git, worktree: &'a Path, view: &'a WorktreeView) -> Ground<'a> {
     Ground {
         git,
         worktree,
@@ -120,18 +130,17 @@ pub(crate) fn default_agent(context: &Context, config: &Config) -> Result<String
         find_program(OsStr::new(program), &path, &own).is_ok()
     });
     installed.map(str::to_owned).ok_or_else(|| {
-        Fault::new(ErrorCode::AgentNotFound, "no agent that is known is installed")
-            .hint("name one with --agent, or set `agent.default` in the configuration")
-            .into()
+        Fault::new(
+            ErrorCode::AgentNotFound,
+            "no agent that is known is installed",
+        )
+        .hint("name one with --agent, or set `agent.default` in the configuration")
+        .into()
     })
 }
 
 /// Tells a step, and returns the session as it is then.
-pub(crate) fn tell(
-    context: &Context,
-    id: SessionId,
-    step: Step,
-) -> Result<WorktreeView, Failure> {
+pub(crate) fn tell(context: &Context, id: SessionId, step: Step) -> Result<WorktreeView, Failure> {
     let request = Request::StepWorktree {
         session_id: id,
         taken: Box::new(step),
@@ -157,7 +166,10 @@ pub(crate) fn tell_surely(context: &Context, home: &Home, id: SessionId, step: S
     let spooled = files::create_private_folder(&home.spool())
         .and_then(|()| files::append_line(&home.spool_of(id), line.trim_end()));
     if let Err(error) = spooled {
-        output::say(&format!("amps: not recorded: {}: {error}", failure.reason()));
+        output::say(&format!(
+            "amps: not recorded: {}: {error}",
+            failure.reason()
+        ));
     }
 }
 
@@ -182,4 +194,67 @@ pub(crate) fn not_committed(error: &CommitError) -> Failure {
         ),
     };
     Fault::of(code, error).hint(hint).into()
+}
+
+impl From<WorktreeError> for Failure {
+    fn from(error: WorktreeError) -> Self {
+        let (code, hint) = match &error {
+            WorktreeError::Refused(refusal) => of_refusal(refusal),
+            WorktreeError::Git(_) => (
+                ErrorCode::GitFailed,
+                "run `git status` there: what git says of the repository may tell more",
+            ),
+            WorktreeError::File(error) if error.is_full() => {
+                (ErrorCode::DiskFull, "free some space and try again")
+            }
+            WorktreeError::File(_) => (ErrorCode::FileFailed, "make it writable and try again"),
+            WorktreeError::Capture(_) => (
+                ErrorCode::GitFailed,
+                "nothing was removed; what keeps it from being captured is named above",
+            ),
+            WorktreeError::Exec(_) => (ErrorCode::FileFailed, "mend the command and try again"),
+        };
+        Fault::of(code, &error).hint(hint).into()
+    }
+}
+
+fn of_refusal(refusal: &Refusal) -> (ErrorCode, &'static str) {
+    match refusal {
+        Refusal::Held { .. } => (ErrorCode::Held, "wait for it, or stop it, and try again"),
+        Refusal::NoRepository { .. } => (
+            ErrorCode::RepositoryInvalid,
+            "name one with `--repo`, or make one with `git init`",
+        ),
+        Refusal::NoCommit { .. } => (
+            ErrorCode::WorktreeFailed,
+            "make a first commit, or name a branch that has one with `--base`",
+        ),
+        Refusal::InTheWay { .. } => (
+            ErrorCode::WouldOverwrite,
+            "move it away; nothing was changed",
+        ),
+        Refusal::BranchTaken { .. } | Refusal::NoFreeName { .. } => {
+            (ErrorCode::WorktreeFailed, "choose another `--name`")
+        }
+        Refusal::LockedByGit { .. } => (ErrorCode::NotAllowed, "`git worktree unlock` unlocks it"),
+        Refusal::Occupied { .. } | Refusal::OccupantsUnknown => (
+            ErrorCode::NotAllowed,
+            "leave its folder, or end what runs there, and try again",
+        ),
+        Refusal::IndexLocked { .. } => (
+            ErrorCode::NotAllowed,
+            "wait for that git, or remove the file if you know that it is dead",
+        ),
+        Refusal::NotInTrash { .. } => {
+            (ErrorCode::NotFound, "`amps trash list` shows what there is")
+        }
+        Refusal::NoPorts { .. } => (
+            ErrorCode::NotAllowed,
+            "set `worktree.ports` lower, or `worktree.first_port` elsewhere",
+        ),
+        Refusal::NotApproved { .. } => (ErrorCode::NotAllowed, "read the file and approve it"),
+        Refusal::Malformed { .. } => (ErrorCode::ConfigInvalid, "mend the file"),
+        Refusal::CommandFailed { .. } => (ErrorCode::WorktreeFailed, "mend it and try again"),
+        Refusal::Complete | Refusal::Changed { .. } => (ErrorCode::NotAllowed, "try again"),
+    }
 }

@@ -35,6 +35,8 @@ codes! {
     RepositoryInvalid = "E001", "git repository not found or invalid";
     /// The database is damaged.
     StoreDamaged = "E003", "database damaged";
+    /// A worktree could not be made.
+    WorktreeFailed = "E004", "worktree creation failed";
     /// No record has this id or name.
     NotFound = "E010", "no such record";
     /// Several records begin with these characters or have this name.
@@ -73,6 +75,10 @@ codes! {
     KeyboardTaken = "E027", "somebody else types";
     /// The host of a held session cannot be reached.
     HostUnreachable = "E028", "host unreachable";
+    /// Another command works on the session.
+    Held = "E029", "held by another command";
+    /// Two sides changed the same in ways that do not go together.
+    Conflict = "E030", "conflict";
     /// A defect of amps.
     Internal = "E070", "internal error";
 }

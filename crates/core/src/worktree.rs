@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Fact;
+use crate::ground::CreationPlan;
 use crate::id::{ProjectId, SessionId};
 use crate::iteration::{Iteration, Verdict};
 use crate::mask::mask;
@@ -66,8 +67,8 @@ pub struct WorktreeSession {
     pub started_at: Option<Timestamp>,
     /// When it was merged or given up.
     pub ended_at: Option<Timestamp>,
-    /// How many iterations have begun.
-    pub iterations: u32,
+    /// The number of the newest iteration; 0 before the first.
+    pub last_iteration: u32,
     /// What its branch changed of the base, as of the last look.
     #[serde(default)]
     pub changes: Changes,
@@ -83,6 +84,8 @@ pub struct WorktreeSession {
     /// What is being done to its references and files, stored before its first effect.
     #[serde(default)]
     pub operation: Option<Operation>,
+    /// How its worktree was made.
+    pub ground: CreationPlan,
 }
 
 /// How much a branch changed.
@@ -307,14 +310,14 @@ impl WorktreeSession {
     }
 
     fn iterate(&mut self, iteration: &Iteration, at: Timestamp) -> Result<Vec<Fact>, Refused> {
-        if iteration.number <= self.iterations {
+        if iteration.number <= self.last_iteration {
             return Ok(Vec::new());
         }
         if self.operation.is_some() {
             return Err(Refused::Busy);
         }
         self.follow(Input::Begun, at)?;
-        self.iterations = iteration.number;
+        self.last_iteration = iteration.number;
         self.started_at.get_or_insert(at);
         Ok(vec![Fact::IterationBegun {
             number: iteration.number,
@@ -328,7 +331,7 @@ impl WorktreeSession {
         changes: Option<Changes>,
         at: Timestamp,
     ) -> Result<Vec<Fact>, Refused> {
-        let is_latest = iteration.number == self.iterations;
+        let is_latest = iteration.number == self.last_iteration;
         let Some(verdict) = iteration.verdict.filter(|_| is_latest) else {
             return Ok(Vec::new());
         };

@@ -129,6 +129,11 @@ impl Home {
         self.folder.join("iterations").join(session.to_string())
     }
 
+    /// Returns the folder of the ports that are leased to worktree sessions.
+    pub fn ports(&self) -> PathBuf {
+        self.folder.join("ports")
+    }
+
     /// Returns the log of the processes that run iterations.
     pub fn iterations_log(&self) -> PathBuf {
         self.folder.join("iterations.log")

@@ -45,11 +45,11 @@ pub fn of(code: ErrorCode) -> u8 {
         ErrorCode::AgentNotExecutable => NOT_EXECUTABLE,
         ErrorCode::BadArgument | ErrorCode::Ambiguous => USAGE,
         ErrorCode::NotAllowed => NOT_ALLOWED,
-        ErrorCode::WouldOverwrite => CONFLICT,
+        ErrorCode::WouldOverwrite | ErrorCode::Conflict => CONFLICT,
         ErrorCode::DaemonUnreachable | ErrorCode::DaemonVersion | ErrorCode::HostUnreachable => {
             TRY_AGAIN
         }
-        ErrorCode::KeyboardTaken => LOST,
+        ErrorCode::KeyboardTaken | ErrorCode::Held => LOST,
         ErrorCode::Internal => INTERNAL,
         ErrorCode::RepositoryInvalid
         | ErrorCode::StoreDamaged
@@ -61,6 +61,7 @@ pub fn of(code: ErrorCode) -> u8 {
         | ErrorCode::GitFailed
         | ErrorCode::StoreFailed
         | ErrorCode::FileFailed
-        | ErrorCode::ProcessUnfit => FAILED,
+        | ErrorCode::ProcessUnfit
+        | ErrorCode::WorktreeFailed => FAILED,
     }
 }

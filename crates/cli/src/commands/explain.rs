@@ -282,6 +282,7 @@ macro_rules! pages {
 pages! {
     RepositoryInvalid "E001"
     StoreDamaged "E003"
+    WorktreeFailed "E004"
     NotFound "E010"
     Ambiguous "E011"
     AgentNotFound "E012"
@@ -301,6 +302,8 @@ pages! {
     ProcessUnfit "E026"
     KeyboardTaken "E027"
     HostUnreachable "E028"
+    Held "E029"
+    Conflict "E030"
     Internal "E070"
 }
 

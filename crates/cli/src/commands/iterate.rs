@@ -9,6 +9,7 @@ use amps_core::turn::AgentEvent;
 use amps_proto::exit_code;
 use amps_proto::view::WorktreeView;
 
+use crate::Outcome;
 use crate::args::IterateArgs;
 use crate::commands::show;
 use crate::context::Context;
@@ -17,7 +18,6 @@ use crate::iterate::{Entry, Following, Order, Told, follow, start};
 use crate::output::{self, BAD, FAINT, GOOD};
 use crate::text::worktree::{tail, used, verdict_word};
 use crate::text::{brief, sentence};
-use crate::Outcome;
 
 /// Iterations at most where one goes on until the gate passes and no number is given.
 const UNTIL_PASS: u32 = 10;
@@ -28,7 +28,7 @@ pub(crate) fn run(context: &Context, args: &IterateArgs) -> Outcome {
     let session = view.session.session_id;
     let joins = view.session.status == Status::Active && args.stream && args.prompt.is_none();
     let number = if joins {
-        let number = view.session.iterations;
+        let number = view.session.last_iteration;
         output::say(&format!("joining iteration {number}, which is under way"));
         number
     } else {
@@ -37,7 +37,9 @@ pub(crate) fn run(context: &Context, args: &IterateArgs) -> Outcome {
             prompt: args.prompt.clone(),
             notes: args.notes.clone(),
             model: args.model.clone(),
-            count: args.count.unwrap_or(if args.until_pass { UNTIL_PASS } else { 1 }),
+            count: args
+                .count
+                .unwrap_or(if args.until_pass { UNTIL_PASS } else { 1 }),
             until_pass: args.until_pass,
         };
         start(context, &order)?
@@ -103,7 +105,9 @@ impl Teller {
 
     fn event(&self, event: &AgentEvent) {
         match event {
-            AgentEvent::Said { text } | AgentEvent::Wrote { text } => self.show(&visible_lines(text)),
+            AgentEvent::Said { text } | AgentEvent::Wrote { text } => {
+                self.show(&visible_lines(text))
+            }
             AgentEvent::ToolBegan {
                 name, arguments, ..
             } => {
@@ -183,7 +187,10 @@ fn summary(iteration: &Iteration, view: &WorktreeView) -> String {
     }
     if let Some(gate) = &iteration.gate {
         if gate.has_passed() {
-            text.extend([format!("  {GOOD}gate passed{GOOD:#} {}\n", visible(&gate.command))]);
+            text.extend([format!(
+                "  {GOOD}gate passed{GOOD:#} {}\n",
+                visible(&gate.command)
+            )]);
         } else {
             text.extend([format!("  {BAD}gate{BAD:#} {}\n", visible(&gate.command))]);
             text.push_str(&tail(&gate.log));
@@ -191,7 +198,9 @@ fn summary(iteration: &Iteration, view: &WorktreeView) -> String {
     }
     if iteration.verdict == Some(Verdict::Passed) {
         let id = view.session.session_id.short();
-        text.extend([format!("  {FAINT}`amps diff {id}` shows the work{FAINT:#}\n")]);
+        text.extend([format!(
+            "  {FAINT}`amps diff {id}` shows the work{FAINT:#}\n"
+        )]);
     }
     text
 }

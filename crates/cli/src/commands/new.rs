@@ -91,13 +91,17 @@ fn create(context: &Context, args: &NewArgs) -> Result<WorktreeView, Failure> {
         session: session_id,
         name: &name,
         base: args.base.as_deref(),
-        default_base: &config.git.default_base_branch,
-        worktree_dir: &config.git.worktree_dir,
+        default_base: "main",
+        worktree_dir: std::path::Path::new(".worktrees"),
         now: now.at,
     };
     let plan = plan_creation(&git, &repository, &request)?;
     let lock = SessionLock::take(&repository.common_dir, session_id, "amps new", PATIENCE)?;
-    let ports = lease_ports(&home.ports(), session_id, &config.furnish)?;
+    let ports = lease_ports(
+        &home.ports(),
+        session_id,
+        &amps_core::ground::FurnishPolicy::default(),
+    )?;
     let session = WorktreeSession {
         session_id,
         name,
@@ -123,7 +127,7 @@ fn create(context: &Context, args: &NewArgs) -> Result<WorktreeView, Failure> {
         created_at: now.at,
         started_at: None,
         ended_at: None,
-        iterations: 0,
+        last_iteration: 0,
         changes: Changes::default(),
         tags: args.tags.clone(),
         context_ids: args.context_ids.clone(),
@@ -163,10 +167,18 @@ fn make(
         return Err(error.into());
     }
     point("new-made");
-    let furnished = furnish(git, plan, &config.furnish, lock)?;
+    let furnished = furnish(
+        git,
+        plan,
+        &amps_core::ground::FurnishPolicy::default(),
+        lock,
+    )?;
     let left = init_submodules(git, plan, lock)?;
     for left in furnished.left.iter().chain(&left) {
-        output::say(&format!("amps: {} was not brought along: {}", left.path, left.reason));
+        output::say(&format!(
+            "amps: {} was not brought along: {}",
+            left.path, left.reason
+        ));
     }
     let step = Step::Done {
         operation: OperationKind::Create,

@@ -150,7 +150,7 @@ fn table(sessions: &[WorktreeSession], reader: &Reader) -> String {
         table.row(vec![
             session.session_id.short().into(),
             Cell::styled(sentence::style(session.status), session.status.name()),
-            session.iterations.to_string().into(),
+            session.last_iteration.to_string().into(),
             changed,
             reader.times.ago(session.created_at).into(),
             amps_core::path::visible(&session.name).into(),

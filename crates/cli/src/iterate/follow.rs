@@ -54,7 +54,11 @@ fn follow_one(
     path: PathBuf,
     each: &mut dyn FnMut(u32, &Entry),
 ) -> Result<Option<WorktreeView>, Failure> {
-    let mut lines = Lines { path, reader: None, torn: Vec::new() };
+    let mut lines = Lines {
+        path,
+        reader: None,
+        torn: Vec::new(),
+    };
     let mut quiet = 0;
     loop {
         let mut is_over = false;
@@ -74,7 +78,7 @@ fn follow_one(
                 }
                 return Ok(Some(view));
             }
-            if view.session.iterations > number {
+            if view.session.last_iteration > number {
                 return Ok(None);
             }
         }

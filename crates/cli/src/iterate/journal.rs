@@ -69,7 +69,8 @@ pub(crate) fn path(home: &Home, session: SessionId, number: u32) -> PathBuf {
 
 /// Returns where the whole log of a gate is.
 pub(crate) fn gate_log(home: &Home, session: SessionId, number: u32) -> PathBuf {
-    home.iterations_of(session).join(format!("{number}.gate.log"))
+    home.iterations_of(session)
+        .join(format!("{number}.gate.log"))
 }
 
 /// Writes a journal. What cannot be written is left out: the iteration goes on.

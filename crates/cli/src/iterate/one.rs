@@ -138,7 +138,7 @@ impl<'a> Prepared<'a> {
             .map_err(|error| agent_not_found(&error))?;
         let worktree = worktree::native(&session.worktree);
         let ground = worktree::ground(&git, &worktree, &view);
-        let number = session.iterations + 1;
+        let number = session.last_iteration + 1;
         let left = "What was changed and not committed before an agent went on.";
         let manual = format!("manual: changes before iteration {number}\n\n{left}\n");
         let committed = commit_all(ground, &manual, agent.agent().leavings())
@@ -215,7 +215,12 @@ impl<'a> Prepared<'a> {
         let command = self.command_line(&invocation);
         let link = Link::open(self.context, self.facts(&command), &|| {});
         let now = self.context.clock.now();
-        journal.tell(now.at, Told::AgentStarted { command: mask_command(&shown(&command)) });
+        journal.tell(
+            now.at,
+            Told::AgentStarted {
+                command: mask_command(&shown(&command)),
+            },
+        );
         let mut heard = Heard {
             link,
             launched_at: now,
@@ -297,7 +302,10 @@ impl<'a> Prepared<'a> {
         let number = self.iteration.number;
         let mut set = |name: &str, value: String| variables.push((name.into(), value.into()));
         set("GIT_REFLOG_ACTION", format!("{REFLOG_ACTION} {number}"));
-        set("AMPSM_WORKTREE_SESSION", self.view.session.session_id.to_string());
+        set(
+            "AMPSM_WORKTREE_SESSION",
+            self.view.session.session_id.to_string(),
+        );
         if let Some((first, count)) = self.view.session.ports {
             set("AMPSM_PORT", first.to_string());
             set("AMPSM_PORT_BASE", first.to_string());
@@ -332,8 +340,17 @@ impl<'a> Prepared<'a> {
             return;
         };
         let clock = &self.context.clock;
-        journal.tell(clock.now().at, Told::GateBegan { command: mask(script).into_owned() });
-        let log = journal::gate_log(&self.home, self.view.session.session_id, self.iteration.number);
+        journal.tell(
+            clock.now().at,
+            Told::GateBegan {
+                command: mask(script).into_owned(),
+            },
+        );
+        let log = journal::gate_log(
+            &self.home,
+            self.view.session.session_id,
+            self.iteration.number,
+        );
         let run = self.iteration.run.to_string();
         let mut environment = self.environment();
         environment.push((SESSION_VARIABLE.into(), run.clone().into()));
@@ -359,7 +376,9 @@ impl<'a> Prepared<'a> {
             }
             Err(error) => {
                 let error = chain(&error);
-                done.iteration.errors.push(format!("the gate could not be started: {error}"));
+                done.iteration
+                    .errors
+                    .push(format!("the gate could not be started: {error}"));
                 done.verdict = Verdict::GateFailed;
             }
         }
@@ -423,7 +442,11 @@ fn tell_end(link: &mut Link<'_>, ending: &TurnEnding) {
         TurnCause::TimeLimit => "the agent took too long and was ended",
         TurnCause::Stopped => "the agent was ended, as a person asked for it",
     };
-    link.end(Ending::Exited(exit), ending.ended_at, format!("{why}: {exit}"));
+    link.end(
+        Ending::Exited(exit),
+        ending.ended_at,
+        format!("{why}: {exit}"),
+    );
 }
 
 fn judge_turn(ending: &TurnEnding, record: &TurnRecord) -> Verdict {
@@ -438,9 +461,10 @@ fn judge_turn(ending: &TurnEnding, record: &TurnRecord) -> Verdict {
 /// Adds what only the agent's process tells to what the agent told.
 fn with_complaints(mut record: TurnRecord, ending: &TurnEnding, verdict: Verdict) -> TurnRecord {
     if verdict == Verdict::AgentFailed && record.errors.is_empty() {
-        let exit = ending
-            .exit
-            .map_or_else(|| "in a way that nobody saw".to_owned(), |exit| format!("with {exit}"));
+        let exit = ending.exit.map_or_else(
+            || "in a way that nobody saw".to_owned(),
+            |exit| format!("with {exit}"),
+        );
         record.errors.push(if record.did_finish {
             format!("the agent ended {exit}")
         } else {
@@ -453,17 +477,30 @@ fn with_complaints(mut record: TurnRecord, ending: &TurnEnding, verdict: Verdict
     }
     if !ending.survivors.is_empty() {
         let count = ending.survivors.len();
-        record.warnings.push(format!("{count} processes outlived the agent and were ended"));
+        record.warnings.push(format!(
+            "{count} processes outlived the agent and were ended"
+        ));
     }
     if !ending.unended.is_empty() {
-        let pids: Vec<String> = ending.unended.iter().map(|process| process.pid.to_string()).collect();
-        record.warnings.push(format!("processes could not be ended: pid {}", pids.join(", ")));
+        let pids: Vec<String> = ending
+            .unended
+            .iter()
+            .map(|process| process.pid.to_string())
+            .collect();
+        record.warnings.push(format!(
+            "processes could not be ended: pid {}",
+            pids.join(", ")
+        ));
     }
     record
 }
 
 fn message(session: SessionId, iteration: &Iteration) -> String {
-    let first = iteration.prompt.lines().map(str::trim).find(|line| !line.is_empty());
+    let first = iteration
+        .prompt
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty());
     let subject = brief(first.unwrap_or("an iteration"), SUBJECT - "amp: ".len());
     let number = iteration.number;
     let subject = mask(&subject).into_owned();
@@ -471,7 +508,10 @@ fn message(session: SessionId, iteration: &Iteration) -> String {
 }
 
 fn shown(command: &[OsString]) -> Vec<String> {
-    command.iter().map(|word| word.to_string_lossy().into_owned()).collect()
+    command
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect()
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -18,7 +18,9 @@ pub(super) fn prompt(view: &WorktreeView, given: Option<&str>, is_continued: boo
     if is_continued {
         asked
     } else {
-        format!("The task is this:\n\n{task}\n\nSome of it has been done in this folder already. {asked}")
+        format!(
+            "The task is this:\n\n{task}\n\nSome of it has been done in this folder already. {asked}"
+        )
     }
 }
 

@@ -33,8 +33,14 @@ pub(crate) fn be_runner(context: &Context) -> Outcome {
     io::stdin().read_to_end(&mut order)?;
     let order: Order = serde_json::from_slice(&order)
         .map_err(|error| Failure::of(ErrorCode::BadArgument, &error))?;
-    let unit = format!("amps-iteration-{}-{}.scope", order.session_id, std::process::id());
-    let warnings = apart::leave_login_session(context, &unit).into_iter().collect();
+    let unit = format!(
+        "amps-iteration-{}-{}.scope",
+        order.session_id,
+        std::process::id()
+    );
+    let warnings = apart::leave_login_session(context, &unit)
+        .into_iter()
+        .collect();
     let stop = match hear_stop() {
         Ok(stop) => stop,
         Err(error) => return refuse(Failure::of(ErrorCode::Internal, &error)),

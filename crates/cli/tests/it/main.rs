@@ -38,3 +38,4 @@ mod sessions;
 mod tidy;
 mod turns;
 mod wait;
+mod worktree_iterate;

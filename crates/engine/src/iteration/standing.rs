@@ -1,7 +1,6 @@
 //! How a worktree stands at the moment: what is not committed, and how far it is from its base.
 
 use amps_core::path::RawPath;
-use amps_core::snapshot::Oid;
 use serde::Serialize;
 
 use super::{CommitError, Ground};
@@ -40,8 +39,13 @@ pub fn standing(ground: Ground<'_>, base: &str) -> Result<Standing, CommitError>
         found,
     })?;
     let range = format!("{base}...{}", ground.branch);
-    let call = Call::alone_within(ground.worktree)
-        .args(["rev-list", "--left-right", "--count", &range, "--"]);
+    let call = Call::alone_within(ground.worktree).args([
+        "rev-list",
+        "--left-right",
+        "--count",
+        &range,
+        "--",
+    ]);
     let answer = String::from_utf8_lossy(&ground.git.run(&call)?).into_owned();
     let mut counts = answer.split_whitespace().map(|count| count.parse().ok());
     let mut count = || counts.next().flatten().unwrap_or(0);
@@ -53,11 +57,4 @@ pub fn standing(ground: Ground<'_>, base: &str) -> Result<Standing, CommitError>
         ahead,
         behind,
     })
-}
-
-/// Returns the commit at which a branch left its base.
-pub fn merge_base(ground: Ground<'_>, base: &str) -> Result<Option<Oid>, GitError> {
-    let call = Call::alone_within(ground.worktree).args(["merge-base", base, ground.branch]);
-    let answer = ground.git.output(&call)?;
-    Ok(Oid::parse(String::from_utf8_lossy(&answer.stdout).trim()))
 }

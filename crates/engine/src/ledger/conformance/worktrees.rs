@@ -1,6 +1,7 @@
 //! What every ledger must do for worktree sessions.
 
 use amps_core::event::Fact;
+use amps_core::ground::CreationPlan;
 use amps_core::id::SessionId;
 use amps_core::iteration::{Iteration, Verdict};
 use amps_core::path::RawPath;
@@ -62,7 +63,7 @@ fn worktree(number: u32) -> WorktreeSession {
         created_at: moment(number).at,
         started_at: None,
         ended_at: None,
-        iterations: 0,
+        last_iteration: 0,
         changes: Changes::default(),
         tags: vec!["tag".to_owned()],
         context_ids: Vec::new(),
@@ -72,6 +73,18 @@ fn worktree(number: u32) -> WorktreeSession {
             begun_at: moment(number).at,
             plan: "{}".to_owned(),
         }),
+        ground: CreationPlan {
+            session: id,
+            common_dir: RawPath::new(*b"/repo/.git"),
+            source: None,
+            worktree: RawPath::new(format!("/repo/.worktrees/{number}")),
+            admin: number.to_string(),
+            branch: format!("refs/heads/amp/work/{number}"),
+            base_ref: Some("refs/heads/main".to_owned()),
+            base: oid('a'),
+            excludes: Vec::new(),
+            planned_at: moment(number).at,
+        },
     }
 }
 
