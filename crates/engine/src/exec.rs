@@ -1,5 +1,6 @@
 //! Child processes that are not git: the agent in the foreground, the daemon in the background.
 
+mod contained;
 mod scope;
 
 use std::ffi::{OsStr, OsString};
@@ -12,6 +13,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::io::Errno;
 
+pub use contained::{Contained, ContainedEnd};
 pub use scope::{Standing, enter_scope};
 
 use crate::files;
