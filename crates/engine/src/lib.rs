@@ -15,3 +15,4 @@ pub mod recording;
 pub mod socket;
 pub mod spool;
 pub mod testing;
+pub mod worktree;
