@@ -15,6 +15,7 @@ pub mod event;
 pub mod evidence;
 pub mod exit;
 pub mod facts;
+pub mod ground;
 pub mod id;
 pub mod iteration;
 pub mod lease;

@@ -8,7 +8,7 @@ use crate::path::RawPath;
 use crate::time::Moment;
 
 /// The name of a git object: 40 or 64 hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Oid(String);
 

@@ -18,7 +18,7 @@ mod freeze;
 mod hash;
 mod head;
 mod keep;
-mod look;
+pub(crate) mod look;
 mod memory;
 mod patch;
 mod project;

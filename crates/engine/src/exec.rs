@@ -1,6 +1,7 @@
 //! Child processes that are not git: the agent in the foreground, one turn of it on its own, the daemon
 //! in the background.
 
+mod contained;
 mod scope;
 mod turn;
 
@@ -14,6 +15,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::io::Errno;
 
+pub use contained::{Contained, ContainedEnd};
 pub use scope::{Standing, enter_scope};
 pub use turn::{Line, TurnCause, TurnCommand, TurnEnding, TurnListener, run_turn};
 

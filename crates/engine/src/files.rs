@@ -50,6 +50,11 @@ pub fn create_private_folder(path: &Path) -> Result<(), FileError> {
     }
 }
 
+/// Returns the path without links, `.` and `..`.
+pub fn canonical(path: &Path) -> Result<PathBuf, FileError> {
+    fs::canonicalize(path).map_err(|source| FileError::new("find", path, source))
+}
+
 /// Replaces a file as a whole: a reader sees the old content or the new one.
 pub fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
     let folder = path.parent().unwrap_or(Path::new("/"));
@@ -197,10 +202,32 @@ impl Lock {
         Ok(None)
     }
 
+    /// Takes the lock if nobody so much as looks at it.
+    pub fn try_take_now(path: &Path) -> Result<Option<Self>, FileError> {
+        let file = open_lock(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(is_at(&file, path).then_some(Self { file })),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(FileError::new("lock", path, errno.into())),
+        }
+    }
+
     /// Writes the holder's pid into the lock file, for people.
     pub fn write_pid(&mut self, pid: u32) -> io::Result<()> {
+        self.write(&pid.to_string())
+    }
+
+    /// Writes a line into the lock file, for people.
+    pub fn write(&mut self, line: &str) -> io::Result<()> {
         self.file.set_len(0)?;
-        writeln!(self.file, "{pid}")
+        self.file.seek(SeekFrom::Start(0))?;
+        writeln!(self.file, "{line}")
+    }
+
+    /// Returns the open file. Whoever inherits it shares the lock, which is held until all have
+    /// closed it.
+    pub fn file(&self) -> &File {
+        &self.file
     }
 }
 

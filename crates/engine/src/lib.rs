@@ -16,3 +16,4 @@ pub mod recording;
 pub mod socket;
 pub mod spool;
 pub mod testing;
+pub mod worktree;

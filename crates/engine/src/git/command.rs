@@ -233,6 +233,15 @@ impl Git {
         self
     }
 
+    /// Returns a git that is not told where the repository is by the person's variables.
+    #[must_use]
+    pub(crate) fn alone(&self) -> Self {
+        let mut alone = self.clone();
+        let passed = &mut alone.environment.passed;
+        passed.retain(|(name, _)| TIES.iter().all(|tie| name.as_os_str() != *tie));
+        alone
+    }
+
     /// Returns whether variables tell where the repository is, so that only git can say.
     pub(crate) fn is_told_where(&self) -> bool {
         const WHERE: [&str; 6] = [

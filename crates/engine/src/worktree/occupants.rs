@@ -1,0 +1,65 @@
+//! Which processes work in a folder.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::{Refusal, WorktreeError};
+
+/// Fails when a process of this user has a folder at or below `root` as its own, or when that
+/// cannot be told of one.
+pub(super) fn require_none(root: &Path) -> Result<(), WorktreeError> {
+    for pid in own_processes()? {
+        match fs::read_link(format!("/proc/{pid}/cwd")) {
+            Ok(folder) if folder.starts_with(root) => {
+                return Err(Refusal::Occupied {
+                    pid,
+                    command: command(pid),
+                }
+                .into());
+            }
+            Ok(_) => {}
+            Err(error) if is_nobody(pid, &error) => {}
+            Err(_) => {
+                let command = command(pid);
+                return Err(Refusal::OccupantUnknown { pid, command }.into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the pids of this user's processes.
+pub(super) fn own_processes() -> Result<Vec<u32>, WorktreeError> {
+    let user = rustix::process::geteuid().as_raw();
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Err(Refusal::ProcessesUnknown.into());
+    };
+    let pids = entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let pid = entry.file_name().to_str()?.parse::<u32>().ok()?;
+        let is_own = entry.metadata().ok()?.uid() == user;
+        (is_own && pid != std::process::id()).then_some(pid)
+    });
+    let pids: Vec<u32> = pids.collect();
+    // Not even ourselves: this is no /proc as it should be.
+    if fs::read_link("/proc/self/cwd").is_err() {
+        return Err(Refusal::ProcessesUnknown.into());
+    }
+    Ok(pids)
+}
+
+/// Returns whether a look at a process failed because there is nobody to look at: it has ended, is
+/// the kernel's, or is the first of all, which in a container may have more rights than we have.
+pub(super) fn is_nobody(pid: u32, error: &io::Error) -> bool {
+    let is_first = pid == 1 && error.kind() == io::ErrorKind::PermissionDenied;
+    is_first
+        || error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
+}
+
+fn command(pid: u32) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    amps_core::path::visible(name.trim_end())
+}
