@@ -56,6 +56,34 @@ static OPENING_AT_START: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(&openings.concat()).expect("the openings are constants that a test compiles")
 });
 
+/// Text in small letters that holds none of these holds no shape.
+const SIGNS: [&str; 24] = [
+    "sk-",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "akia",
+    "asia",
+    "aiza",
+    "xox",
+    "hf_",
+    "npm_",
+    "pypi-",
+    "k_live_",
+    "sgamp_",
+    "eyj",
+    "key",
+    "://",
+    "authorization:",
+    "secret",
+    "passw",
+    "token",
+];
+
 /// How far an opening reaches: a longer scheme or name is none.
 const LONGEST_OPENING: usize = 64;
 
@@ -132,21 +160,32 @@ static SECRET_FLAG: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Returns a command line with every known shape of a secret masked, and the word after a flag
-/// such as `--password`.
+/// such as `--password`. The shapes are compiled only for a word that may hold one: a process that
+/// masks nothing else is spared what they take of its memory.
 pub fn mask_command(words: &[String]) -> Vec<String> {
     let mut after_flag = false;
     words
         .iter()
         .map(|word| {
             let is_value = after_flag && !word.starts_with('-');
-            after_flag = SECRET_FLAG.is_match(word);
+            let is_suspect = may_hold_secret(word);
+            after_flag = is_suspect && SECRET_FLAG.is_match(word);
             if is_value {
                 MASK.to_owned()
-            } else {
+            } else if is_suspect {
                 mask(word).into_owned()
+            } else {
+                word.clone()
             }
         })
         .collect()
+}
+
+/// Returns whether a word is worth a search for secrets and for flags that precede them.
+fn may_hold_secret(word: &str) -> bool {
+    // Some letters of other scripts are small forms of ASCII ones.
+    let lower = word.to_ascii_lowercase();
+    !word.is_ascii() || SIGNS.iter().any(|sign| lower.contains(sign))
 }
 
 #[cfg(test)]
@@ -192,6 +231,19 @@ mod tests {
     }
 
     #[test]
+    fn no_flag_or_opening_of_a_secret_is_taken_for_an_ordinary_word() {
+        let openings = "sk- ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- AKIA ASIA AIza xoxa xoxs hf_ \
+            npm_ pypi- rk_live_ sk_live_ sgamp_ eyJ a:// AUTHORIZATION: --api-key --APIKEY --secret \
+            -passwd --my_password --to\u{212a}en";
+        for opening in openings.split(' ').filter(|word| !word.is_empty()) {
+            let begins = OPENING_AT_START.is_match(opening) || SECRET_FLAG.is_match(opening);
+            assert!(begins, "{opening}");
+            assert!(may_hold_secret(opening), "{opening}");
+        }
+        assert!(!may_hold_secret("--resume=/home/me/notes"));
+    }
+
+    #[test]
     fn secrets_stand_where_they_are_masked() {
         let key = "sk-ant-A1b2C3d4E5f6G7h8I9j0";
         let text = format!("é {key} DB_PASSWORD=correcthorsebattery https://me:hunter2@host/p");
@@ -230,6 +282,7 @@ mod tests {
         ];
         for (shape, sample) in SHAPES.iter().zip(samples) {
             assert!(Regex::new(shape).unwrap().is_match(&sample), "{sample}");
+            assert!(may_hold_secret(&sample), "{sample}");
             let found = secrets(&sample, 1 << 10);
             assert_eq!(found.len(), 1, "{sample}");
             assert_eq!(

@@ -1,7 +1,8 @@
 //! What the agent shows, kept beside the bytes that are passed on.
 //!
-//! Passing on comes first: bytes are queued, and drawn when nothing else is to be done. A flood is
-//! drawn by a thread of its own, which is started when there is one.
+//! Passing on comes first: bytes are queued, and drawn when nothing else is to be done. Of a flood
+//! what scrolls out unseen is passed over; one that has to be drawn all the same is drawn by a thread
+//! of its own, which is started when there is one.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
@@ -9,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use amps_screen::{Answer, Screen};
 
-/// As many queued bytes are a flood. The more are drawn at once, the more of them scroll out unseen
-/// and need no drawing.
+/// As many queued bytes are a flood. The more there are, the more of them scroll out unseen and need
+/// no drawing.
 const FLOOD: usize = 1024 * 1024;
 
-/// As many bytes at once are drawn when no more follow.
-const MUCH: usize = 4 * 1024;
+/// As many queued bytes are drawn when no more follow.
+const MUCH: usize = 2 * 1024;
 
 /// How long it takes until no more follow.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -81,17 +82,25 @@ impl Display {
     pub(crate) fn take(&mut self, bytes: &[u8]) {
         self.taken += u64::try_from(bytes.len()).unwrap_or_default();
         let now = Instant::now();
-        // More may follow at once, and is passed on first.
-        let latest = *self.latest.get_or_insert(now + LONGEST);
-        let later = if bytes.len() < MUCH { now } else { now + PAUSE };
-        self.draws_at = Some(later.min(latest));
         let mut queue = self.shared.queue();
         queue.bytes.extend_from_slice(bytes);
         let queued = queue.bytes.len();
         drop(queue);
-        if queued >= MOST {
+        // More may follow at once, and is passed on first.
+        let latest = *self.latest.get_or_insert(now + LONGEST);
+        let later = if queued < MUCH { now } else { now + PAUSE };
+        self.draws_at = Some(later.min(latest));
+        if queued < FLOOD {
+            return;
+        }
+        // One that had to be drawn once is not looked at again with every part.
+        let is_new = queued - bytes.len() < FLOOD;
+        if is_new && self.shared.pass_over() {
+            // What is passed over asks nothing.
+            self.latest = Some(now + LONGEST);
+        } else if queued >= MOST {
             drop(self.shared.drawn());
-        } else if queued >= FLOOD {
+        } else {
             self.start_worker();
             self.shared.news.notify_one();
         }
@@ -156,6 +165,20 @@ impl Shared {
         screen
     }
 
+    /// Takes from the queue what would leave nothing behind on the screen, if nobody holds that.
+    /// Returns whether little is left.
+    fn pass_over(&self) -> bool {
+        let mut screen = match self.screen.try_lock() {
+            Ok(screen) => screen,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        let mut queue = self.queue();
+        let length = screen.pass_over(&queue.bytes);
+        queue.bytes.drain(..length);
+        queue.bytes.len() < FLOOD / 2
+    }
+
     fn draw(&self, screen: &mut Screen) {
         let bytes = std::mem::take(&mut self.queue().bytes);
         screen.advance(&bytes);
@@ -191,6 +214,45 @@ mod tests {
         }
         let text = display.screen().text();
         assert_eq!(text.trim_end(), "line 199997\nline 199998\nline 199999");
+    }
+
+    #[test]
+    fn a_plain_flood_is_passed_over_and_not_drawn() {
+        let mut display = Display::new(Screen::new(Size { rows: 4, cols: 20 }, 100));
+        let line = "a line of a flood\r\n";
+        let flood = line.repeat(4 * MOST / line.len()) + "the last line\r\n\x1b[6n";
+        let mut longest = 0;
+        for part in flood.as_bytes().chunks(4_095) {
+            display.take(part);
+            longest = longest.max(display.shared.queue().bytes.len());
+        }
+        assert!(longest < FLOOD + 4_095, "{longest}");
+        assert!(!display.has_worker);
+        let text = display.screen().text();
+        let shown = "a line of a flood\na line of a flood\nthe last line";
+        assert_eq!(text.trim_end(), shown);
+        let answers = display.screen().take_answers();
+        assert_eq!(answers.len(), 1);
+        assert_eq!(answers[0].bytes, b"\x1b[4;1R");
+        assert_eq!(answers[0].asked_at, u64::try_from(flood.len()).unwrap());
+    }
+
+    #[test]
+    fn what_asks_something_in_a_flood_is_drawn() {
+        let mut display = Display::new(Screen::new(Size { rows: 4, cols: 20 }, 100));
+        display.take(b"\x1b[6n");
+        let line = "a line of a flood\r\n";
+        display.take(line.repeat(2 * FLOOD / line.len()).as_bytes());
+        assert_eq!(display.screen().take_answers().len(), 1);
+    }
+
+    #[test]
+    fn a_read_that_is_full_waits_for_what_follows_it() {
+        let mut display = Display::new(Screen::new(Size { rows: 4, cols: 20 }, 100));
+        let before = Instant::now();
+        display.take(&[b'a'; 4_095]);
+        display.take(b"end");
+        assert!(display.draws_at() >= Some(before + PAUSE));
     }
 
     #[test]

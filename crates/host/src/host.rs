@@ -33,9 +33,11 @@ use crate::pty::{Agent, Life, Output};
 use crate::screen_size;
 use crate::signals::{PASSED_ON, Signals};
 
-/// Read of the agent's output before it is passed on. So large a piece of memory is the kernel's
-/// until it is written to, and a quiet agent writes to little of it.
-const CHUNK: usize = 256 * 1024;
+/// Room for what a read of the agent's terminal gives at most, and some more.
+const CHUNK: usize = 16 * 1024;
+
+/// As many parts of the agent's output are passed on before anything else is looked at.
+const AT_ONCE: usize = 16;
 
 /// What a shell has a command in the background ignore: the agent has a terminal of its own, where
 /// they are typed.
@@ -353,19 +355,13 @@ impl Host {
         }
     }
 
-    /// Passes on what the agent wrote: first to those who see it, then to the screen.
+    /// Passes on what the agent wrote, each part before the next is read: the agent writes and the
+    /// terminals take beside each other, not in turns.
     fn pass_on(&mut self) {
         let mut chunk = std::mem::take(&mut self.chunk);
-        let mut filled = 0;
-        while let Some(rest) = chunk.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.agent.read(rest) {
-                Output::Bytes(length) => {
-                    filled += length;
-                    self.read_again = None;
-                    if length < FULL {
-                        break;
-                    }
-                }
+        for _ in 0..AT_ONCE {
+            let length = match self.agent.read(&mut chunk) {
+                Output::Bytes(length) => length,
                 Output::Nothing => break,
                 Output::End => {
                     self.read_again = Some(Instant::now() + REOPENED);
@@ -373,20 +369,25 @@ impl Host {
                     self.to_agent.clear();
                     break;
                 }
+            };
+            self.read_again = None;
+            self.pass_on_part(chunk.get(..length).unwrap_or_default());
+            if length < FULL || !self.has_room() {
+                break;
             }
-        }
-        let bytes = chunk.get(..filled).unwrap_or_default();
-        if !bytes.is_empty() {
-            self.last_output = Instant::now();
-            self.compacts_at = Some(self.last_output + QUIET);
-            self.record(bytes);
-            self.display.take(bytes);
-            if let Some(opening) = &mut self.opening {
-                opening.extend_from_slice(bytes);
-            }
-            self.show(bytes);
         }
         self.chunk = chunk;
+    }
+
+    fn pass_on_part(&mut self, bytes: &[u8]) {
+        self.last_output = Instant::now();
+        self.compacts_at = Some(self.last_output + QUIET);
+        self.record(bytes);
+        self.display.take(bytes);
+        if let Some(opening) = &mut self.opening {
+            opening.extend_from_slice(bytes);
+        }
+        self.show(bytes);
     }
 
     /// Records output before it is shown. What is on the screen by then begins the next part of a

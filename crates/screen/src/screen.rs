@@ -76,6 +76,14 @@ impl Screen {
         }));
     }
 
+    /// Passes over the part at the beginning of `bytes` that would leave nothing behind if all of
+    /// them were taken. Returns how long that part is; what is left has to be taken next.
+    pub fn pass_over(&mut self, bytes: &[u8]) -> usize {
+        let length = self.without_effect(bytes);
+        self.advanced += length as u64;
+        length
+    }
+
     /// Parses bytes that do not begin within a character, but for a character begun at their end.
     fn parse(&mut self, bytes: &[u8]) {
         let bytes = bytes.get(self.without_effect(bytes)..).unwrap_or_default();

@@ -16,6 +16,9 @@ use crate::outbox::Outbox;
 /// As much may wait for an agent that does not read before no more is read for it.
 const TYPED_AHEAD: usize = 256 * 1024;
 
+/// What a host with one client waits for.
+const USUAL: usize = 8;
+
 /// What something came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
@@ -60,7 +63,7 @@ impl Host {
     /// may be read for a client that has gone.
     pub(super) fn wait(&mut self, until: Option<Instant>) -> io::Result<Vec<Ready>> {
         let due = [until, self.due()].into_iter().flatten().min();
-        let (sources, mut polled): (Vec<_>, Vec<_>) = self.sources().into_iter().unzip();
+        let (sources, mut polled) = self.sources();
         match poll(&mut polled, due.map(left_until).as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -80,20 +83,26 @@ impl Host {
         opening < ROOM && !self.typist().is_some_and(|typist| waits(&typist.outbox))
     }
 
-    fn sources(&self) -> Vec<(Source, PollFd<'_>)> {
-        let with =
-            |source, descriptor, flags| (source, PollFd::from_borrowed_fd(descriptor, flags));
-        let mut sources = vec![with(Source::Signals, self.signals.as_fd(), PollFlags::IN)];
+    /// Returns what is waited for, and in the same order how.
+    fn sources(&self) -> (Vec<Source>, Vec<PollFd<'_>>) {
+        let mut sources = Vec::with_capacity(USUAL);
+        let mut polled = Vec::with_capacity(USUAL);
+        let mut add = |source, descriptor, flags| {
+            sources.push(source);
+            polled.push(PollFd::from_borrowed_fd(descriptor, flags));
+        };
+        add(Source::Signals, self.signals.as_fd(), PollFlags::IN);
         if self.accept_at.is_none_or(|at| at <= Instant::now()) {
             let socket = self.hold.listener.socket.as_fd();
-            sources.push(with(Source::Listener, socket, PollFlags::IN));
+            add(Source::Listener, socket, PollFlags::IN);
         }
-        let end = self.agent.handle();
-        sources.extend(end.map(|handle| with(Source::AgentEnd, handle, PollFlags::IN)));
+        if let Some(handle) = self.agent.handle() {
+            add(Source::AgentEnd, handle, PollFlags::IN);
+        }
         for (number, client) in self.clients.iter().enumerate() {
             let mut flags = PollFlags::IN;
             flags.set(PollFlags::OUT, !client.outbox.is_empty());
-            sources.push(with(Source::Control(number), client.control.as_fd(), flags));
+            add(Source::Control(number), client.control.as_fd(), flags);
         }
         for (number, client) in self.clients.iter().enumerate() {
             let Some(shown) = client
@@ -112,15 +121,16 @@ impl Host {
                 PollFlags::OUT,
                 !shown.outbox.is_empty() || shown.state == State::Stuck,
             );
-            sources.push(with(Source::Terminal(number), shown.fd(), flags));
+            add(Source::Terminal(number), shown.fd(), flags);
         }
         // That nobody has it open is told without end.
         let is_open = self.read_again.is_none_or(|again| again <= Instant::now());
         let mut flags = PollFlags::empty();
         flags.set(PollFlags::IN, is_open && self.has_room());
         flags.set(PollFlags::OUT, is_open && !self.to_agent.is_empty());
-        let terminal = self.agent.terminal().filter(|_| !flags.is_empty());
-        sources.extend(terminal.map(|terminal| with(Source::Agent, terminal, flags)));
-        sources
+        if let Some(terminal) = self.agent.terminal().filter(|_| !flags.is_empty()) {
+            add(Source::Agent, terminal, flags);
+        }
+        (sources, polled)
     }
 }

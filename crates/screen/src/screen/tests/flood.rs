@@ -62,6 +62,34 @@ proptest! {
         let extent = extent(&parts);
         prop_assert_eq!(state(&whole, &extent), state(&parts, &extent));
     }
+
+    #[test]
+    fn what_is_passed_over_would_leave_nothing_behind(
+        size in size(), before in writing(), lines in lines(), after in events()
+    ) {
+        let mut passing = Screen::new(size, 20);
+        let mut drawing = Screen::new(size, 20);
+        for screen in [&mut passing, &mut drawing] {
+            play(screen, &before);
+        }
+        let flood = lines.concat().repeat(1 + 2 * FLOOD / lines.concat().len().max(1));
+        let mut queue = Vec::new();
+        for part in flood.as_bytes().chunks(FLOOD / 3) {
+            drawing.advance(part);
+            queue.extend_from_slice(part);
+            let length = passing.pass_over(&queue);
+            queue.drain(..length);
+        }
+        passing.advance(&queue);
+        prop_assert_eq!(passing.advanced, drawing.advanced);
+        for screen in [&mut passing, &mut drawing] {
+            play(screen, &after);
+            screen.take_answers();
+            screen.emulator.settle();
+        }
+        let extent = extent(&drawing);
+        prop_assert_eq!(state(&passing, &extent), state(&drawing, &extent));
+    }
 }
 
 #[test]
