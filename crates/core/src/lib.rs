@@ -16,6 +16,7 @@ pub mod evidence;
 pub mod exit;
 pub mod facts;
 pub mod id;
+pub mod landing;
 pub mod lease;
 pub mod mask;
 pub mod path;

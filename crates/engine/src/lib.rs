@@ -8,6 +8,7 @@ pub mod exec;
 pub mod files;
 pub mod git;
 pub mod home;
+pub mod landing;
 pub mod ledger;
 pub mod ops;
 pub mod process;
