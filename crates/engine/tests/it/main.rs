@@ -20,4 +20,4 @@ mod checkpoints;
 mod recording;
 mod recording_disk;
 mod restore;
-mod turns;
+mod run_turn;
