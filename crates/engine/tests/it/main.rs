@@ -33,3 +33,4 @@ mod worktree_killed;
 mod worktree_locks;
 mod worktree_remove;
 mod worktree_trash;
+mod run_turn;
