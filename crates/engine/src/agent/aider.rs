@@ -61,8 +61,7 @@ impl Agent for Aider {
 
 /// How it begins to speak of itself.
 const HEADER: &str = "Aider v";
-/// What its model's library says before an error, and what aider says when it tries again.
-const ERROR: &str = "litellm.";
+/// What it says when it tries again after an error.
 const AGAIN: &str = "Retrying in ";
 
 /// Where it is in what it writes.
@@ -110,7 +109,7 @@ impl Reader for Lines {
         }
         if text.starts_with("Tokens: ") {
             self.report = Some(text.to_owned());
-        } else if text.starts_with(ERROR) {
+        } else if is_error(text) {
             self.error = Some(text.to_owned());
         } else if text.starts_with(AGAIN) {
             let message = self.error.take();
@@ -148,6 +147,14 @@ impl Reader for Lines {
             events.push(AgentEvent::TurnEnded);
         }
     }
+}
+
+/// Whether the library that speaks to models tells of an error: `litellm.RateLimitError: ...`.
+fn is_error(line: &str) -> bool {
+    let name = line
+        .strip_prefix("litellm.")
+        .and_then(|rest| rest.split_once(':'));
+    name.is_some_and(|(name, _)| name.ends_with("Error") && !name.contains(char::is_whitespace))
 }
 
 /// Reads `Model: NAME with diff edit format` or `Main model: NAME with ...`.
