@@ -7,6 +7,7 @@
 mod agent;
 mod endings;
 mod headless;
+mod iterations;
 mod jobs;
 mod lab;
 mod leftovers;

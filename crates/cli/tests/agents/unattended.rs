@@ -111,7 +111,7 @@ impl Desk {
 
 /// What the model said was used by the requests of a play. Without tools it is asked for titles, of
 /// which nobody is told.
-fn counted(requests: &[Value], play: &str) -> Usage {
+pub(crate) fn counted(requests: &[Value], play: &str) -> Usage {
     let of_play = requests.iter().filter(|request| {
         let tools = request["tools"].as_array();
         request["play"] == play && tools.is_some_and(|tools| !tools.is_empty())
