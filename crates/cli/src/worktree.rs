@@ -237,7 +237,7 @@ fn of_refusal(refusal: &Refusal) -> (ErrorCode, &'static str) {
             (ErrorCode::WorktreeFailed, "choose another `--name`")
         }
         Refusal::LockedByGit { .. } => (ErrorCode::NotAllowed, "`git worktree unlock` unlocks it"),
-        Refusal::Occupied { .. } | Refusal::OccupantsUnknown => (
+        Refusal::Occupied { .. } | Refusal::OccupantUnknown { .. } | Refusal::ProcessesUnknown => (
             ErrorCode::NotAllowed,
             "leave its folder, or end what runs there, and try again",
         ),

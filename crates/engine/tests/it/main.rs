@@ -23,6 +23,7 @@ mod restore;
 mod turns;
 mod worktree_context;
 mod worktree_create;
+mod worktree_disk;
 mod worktree_furnish;
 mod worktree_ground;
 mod worktree_killed;
