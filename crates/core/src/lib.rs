@@ -18,6 +18,7 @@ pub mod facts;
 pub mod ground;
 pub mod id;
 pub mod iteration;
+pub mod landing;
 pub mod lease;
 pub mod mask;
 pub mod path;

@@ -212,6 +212,19 @@ impl Lock {
         }
     }
 
+    /// Takes the lock, and waits as long as another process holds it.
+    pub fn take(path: &Path) -> Result<Self, FileError> {
+        loop {
+            let file = open_lock(path)?;
+            match flock(&file, FlockOperation::LockExclusive) {
+                Ok(()) if is_at(&file, path) => return Ok(Self { file }),
+                // It was removed meanwhile, or a signal came: once more.
+                Ok(()) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(FileError::new("lock", path, errno.into())),
+            }
+        }
+    }
+
     /// Writes the holder's pid into the lock file, for people.
     pub fn write_pid(&mut self, pid: u32) -> io::Result<()> {
         self.write(&pid.to_string())

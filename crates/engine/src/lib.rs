@@ -9,6 +9,7 @@ pub mod files;
 pub mod git;
 pub mod home;
 pub mod iteration;
+pub mod landing;
 pub mod ledger;
 pub mod ops;
 pub mod process;

@@ -89,8 +89,8 @@ impl Teller {
     fn tell(&mut self, number: u32, entry: &Entry) {
         match &entry.told {
             Told::AgentStarted { command } => {
-                let agent = command.first().map_or("the agent", String::as_str);
-                self.say(&format!("iteration {number}: {} runs", visible(agent)));
+                let program = command.first().map_or("the agent", String::as_str);
+                self.say(&format!("iteration {number}: {} runs", visible(program)));
             }
             Told::Agent { event } if self.streams => self.event(event),
             Told::GateBegan { command } => {

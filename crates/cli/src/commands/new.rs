@@ -10,7 +10,6 @@ use amps_core::id::SessionId;
 use amps_core::session::{SessionKind, Status};
 use amps_core::time::parse_duration;
 use amps_core::worktree::{Base, Changes, Operation, OperationKind, Step, WorktreeSession};
-use amps_engine::config::Config;
 use amps_engine::git::Git;
 use amps_engine::testing::point;
 use amps_engine::worktree::{
@@ -147,12 +146,12 @@ fn create(context: &Context, args: &NewArgs) -> Result<WorktreeView, Failure> {
         return Err(connect::unexpected());
     };
     point("new-stored");
-    make((context, &config), &git, (&plan, &lock))
+    make(context, &git, (&plan, &lock))
 }
 
 /// Makes what has been stored, or takes it back.
 fn make(
-    (context, config): (&Context, &Config),
+    context: &Context,
     git: &Git,
     (plan, lock): (&CreationPlan, &SessionLock),
 ) -> Result<WorktreeView, Failure> {

@@ -65,7 +65,12 @@ fn follow_one(
         while let Some(entry) = lines.next() {
             quiet = 0;
             each(number, &entry);
-            is_over |= matches!(entry.told, Told::Judged { .. });
+            if let Told::Judged { goes_on, .. } = entry.told {
+                if goes_on {
+                    return Ok(None);
+                }
+                is_over = true;
+            }
         }
         quiet += 1;
         if is_over || quiet >= ASK {

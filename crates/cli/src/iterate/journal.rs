@@ -59,6 +59,8 @@ pub(crate) enum Told {
     Judged {
         /// The iteration.
         iteration: Box<Iteration>,
+        /// Whether another one follows at once.
+        goes_on: bool,
     },
 }
 

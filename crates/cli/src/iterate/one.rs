@@ -55,12 +55,13 @@ use crate::{env, worktree};
 const SUBJECT: usize = 72;
 
 /// Runs one iteration, and returns how it ended. `begun` hears its number once it has begun; until
-/// then a failure means that nothing was done.
+/// then a failure means that nothing was done. `goes_on` says whether another follows such a verdict.
 pub(super) fn iterate(
     context: &Context,
     (order, prompt): (&Order, Option<String>),
     stop: BorrowedFd<'_>,
     begun: &mut dyn FnMut(u32),
+    goes_on: &dyn Fn(Verdict) -> bool,
 ) -> Result<Verdict, Failure> {
     let prepared = Prepared::new(context, order, prompt.as_deref(), stop)?;
     let mut journal = Journal::begin(&journal::path(
@@ -89,7 +90,7 @@ pub(super) fn iterate(
         prepared.ask_gate(&mut done, &mut journal);
     }
     let verdict = done.verdict;
-    prepared.judge(done, &mut journal);
+    prepared.judge(done, &mut journal, goes_on(verdict));
     Ok(verdict)
 }
 
@@ -105,6 +106,8 @@ struct Prepared<'a> {
     agent: Configured,
     program: PathBuf,
     limit: Duration,
+    /// What a person asked for this time, if anything.
+    asked: Option<String>,
     /// The prompt as the agent gets it, with the secrets in it.
     prompt: String,
     iteration: Iteration,
@@ -147,6 +150,7 @@ impl<'a> Prepared<'a> {
         let runner =
             runner.ok_or_else(|| Fault::new(ErrorCode::Internal, "/proc cannot be read"))?;
         let is_continued = session.thread_id.is_some();
+        let asked = prompt.map(str::to_owned);
         let prompt = prompt::prompt(&view, prompt, is_continued);
         let model = order.model.clone().or_else(|| session.model.clone());
         let iteration = Iteration {
@@ -180,6 +184,7 @@ impl<'a> Prepared<'a> {
             worktree,
             agent,
             program,
+            asked,
             prompt,
             iteration,
             config,
@@ -317,7 +322,9 @@ impl<'a> Prepared<'a> {
     /// Commits what the agent changed.
     fn commit(&self, done: &mut Done) {
         let iteration = &mut done.iteration;
-        let message = message(self.view.session.session_id, iteration);
+        let session = &self.view.session;
+        let gist = self.asked.as_deref().unwrap_or(&session.prompt);
+        let message = message(session.session_id, iteration.number, gist);
         match commit_all(self.ground(), &message, self.agent.agent().leavings()) {
             Ok(Committed { head, commit, left }) => {
                 iteration.errors.extend(left);
@@ -385,7 +392,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// Tells how the iteration ended. Without a daemon that is spooled.
-    fn judge(&self, done: Done, journal: &mut Journal) {
+    fn judge(&self, done: Done, journal: &mut Journal, goes_on: bool) {
         let Done {
             mut iteration,
             tool_calls,
@@ -406,7 +413,7 @@ impl<'a> Prepared<'a> {
         let id = self.view.session.session_id;
         worktree::tell_surely(self.context, &self.home, id, step);
         let iteration = Box::new(iteration);
-        journal.tell(now, Told::Judged { iteration });
+        journal.tell(now, Told::Judged { iteration, goes_on });
     }
 }
 
@@ -495,14 +502,11 @@ fn with_complaints(mut record: TurnRecord, ending: &TurnEnding, verdict: Verdict
     record
 }
 
-fn message(session: SessionId, iteration: &Iteration) -> String {
-    let first = iteration
-        .prompt
-        .lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty());
+/// Returns the message of the commit of an iteration. `gist` is what was asked, by a person.
+fn message(session: SessionId, number: u32, gist: &str) -> String {
+    let mut lines = gist.lines().map(str::trim);
+    let first = lines.find(|line| !line.is_empty());
     let subject = brief(first.unwrap_or("an iteration"), SUBJECT - "amp: ".len());
-    let number = iteration.number;
     let subject = mask(&subject).into_owned();
     format!("amp: {subject}\n\nAmps-Session: {session}\nAmps-Iteration: {number}\n")
 }

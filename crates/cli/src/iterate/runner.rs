@@ -101,20 +101,27 @@ fn run(
     begun: &mut dyn FnMut(u32),
 ) -> Result<(), Failure> {
     let mut prompt = order.prompt.clone();
-    for _ in 0..order.count.max(1) {
-        let verdict = one::iterate(context, (order, prompt.take()), stop.as_fd(), begun)?;
-        let goes_on = match verdict {
-            Verdict::Passed => !order.until_pass,
-            Verdict::GateFailed => order.until_pass,
-            Verdict::AgentFailed
-            | Verdict::TimedOut
-            | Verdict::Stopped
-            | Verdict::Lost
-            | Verdict::NotCommitted => false,
-        };
-        if !goes_on {
+    let most = order.count.max(1);
+    for number in 1..=most {
+        let goes_on = |verdict| number < most && follows(order, verdict);
+        let order = (order, prompt.take());
+        let verdict = one::iterate(context, order, stop.as_fd(), begun, &goes_on)?;
+        if !goes_on(verdict) {
             break;
         }
     }
     Ok(())
+}
+
+/// Returns whether another iteration is wanted after one that ended so.
+fn follows(order: &Order, verdict: Verdict) -> bool {
+    match verdict {
+        Verdict::Passed => !order.until_pass,
+        Verdict::GateFailed => order.until_pass,
+        Verdict::AgentFailed
+        | Verdict::TimedOut
+        | Verdict::Stopped
+        | Verdict::Lost
+        | Verdict::NotCommitted => false,
+    }
 }

@@ -24,7 +24,7 @@ pub(crate) fn scene(agent: &str, more: &[&str]) -> Scene {
     home.install_script("mine", &format!("#!/bin/sh\n{agent}\n"));
     let repo = home.repo("work");
     repo.write("kept.txt", "kept\n");
-    repo.commit("first");
+    repo.commit("kept");
     let words = [
         "new",
         "--prompt",
@@ -74,8 +74,10 @@ impl Scene {
             .json()
     }
 
+    /// Returns the subjects of the commits of its branch, the newest first.
     fn subjects(&self) -> Vec<String> {
-        let log = self.tree.git(["log", "--format=%s"]);
+        let range = format!("{}..HEAD", self.repo.head());
+        let log = self.tree.git(["log", "--format=%s", &range]);
         log.lines().map(str::to_owned).collect()
     }
 }
@@ -83,10 +85,20 @@ impl Scene {
 #[test]
 fn a_prompt_becomes_a_commit_on_a_branch_of_its_own() {
     let scene = scene("cat > asked.txt", &["--script", "test -f asked.txt"]);
-    let before = scene.repo.fingerprint();
+    let own = |scene: &Scene| {
+        let index = std::fs::read(scene.repo.file(".git/index")).unwrap();
+        let told = scene.repo.git(["status", "--porcelain=v2", "--branch"]);
+        (
+            index,
+            told,
+            scene.repo.git(["reflog"]),
+            scene.repo.git(["config", "--list", "--local"]),
+        )
+    };
+    let before = own(&scene);
     scene.home.amps(["iterate", &scene.id]).run().ok();
     assert_eq!(scene.tree.read("asked.txt").trim(), "Make it better");
-    assert_eq!(scene.subjects(), ["amp: Make it better", "first"]);
+    assert_eq!(scene.subjects(), ["amp: Make it better"]);
     assert_eq!(scene.tree.git(["status", "--porcelain"]), "");
     let record = scene.record();
     assert_eq!(record["status"], "idle");
@@ -104,7 +116,7 @@ fn a_prompt_becomes_a_commit_on_a_branch_of_its_own() {
         "{branch}"
     );
     // The person's own checkout has seen nothing of it.
-    before.assert_same(&scene.repo.fingerprint());
+    assert_eq!(own(&scene), before);
     let listed = scene.home.amps(["list", "--json"]).run().ok().json();
     assert_eq!(
         listed.as_array().unwrap().len(),
@@ -130,7 +142,7 @@ fn a_gate_that_does_not_pass_awaits_input_and_the_agent_is_told_why() {
     assert_eq!(record["status_reason"], "gate-failed");
     assert_eq!(record["iterations"][0]["gate"]["exit"]["code"], 3);
     // What did not pass is committed all the same.
-    assert_eq!(scene.subjects(), ["amp: Make it better", "first"]);
+    assert_eq!(scene.subjects(), ["amp: Make it better"]);
     scene.home.amps(["iterate", &scene.id]).run().code(11);
     assert!(scene.tree.read("asked.txt").contains("two of them fail"));
 }
@@ -139,7 +151,7 @@ fn a_gate_that_does_not_pass_awaits_input_and_the_agent_is_told_why() {
 fn where_nothing_changed_nothing_is_committed() {
     let scene = scene("cat > /dev/null; echo thinking", &[]);
     scene.home.amps(["iterate", &scene.id]).run().ok();
-    assert_eq!(scene.subjects(), ["first"]);
+    assert_eq!(scene.subjects(), [""; 0]);
     let last = scene.last();
     assert_eq!(last["commit"], Value::Null);
     assert_eq!(last["answer"], "thinking");
@@ -153,18 +165,14 @@ fn what_a_person_left_is_a_commit_of_its_own() {
     scene.home.amps(["iterate", &scene.id]).run().ok();
     assert_eq!(
         scene.subjects(),
-        [
-            "amp: Make it better",
-            "manual: changes before iteration 1",
-            "first"
-        ]
+        ["amp: Make it better", "manual: changes before iteration 1"]
     );
     let files = scene
         .tree
         .git(["show", "--format=", "--name-only", "HEAD~1"]);
-    assert_eq!(files, "kept.txt\nmine.txt\n");
+    assert_eq!(files, "kept.txt\nmine.txt");
     let files = scene.tree.git(["show", "--format=", "--name-only", "HEAD"]);
-    assert_eq!(files, "asked.txt\n");
+    assert_eq!(files, "asked.txt");
     assert_ne!(scene.last()["manual_commit"], Value::Null);
 }
 
@@ -193,7 +201,10 @@ fn commits_of_the_agent_are_told_from_those_of_a_person() {
 fn what_looks_like_a_credential_is_named_and_not_committed() {
     let scene = scene("cat > asked.txt; echo k > id_rsa; git init -q inner", &[]);
     scene.home.amps(["iterate", &scene.id]).run().ok();
-    assert_eq!(scene.tree.git(["ls-files"]), "asked.txt\nkept.txt\n");
+    assert_eq!(
+        scene.tree.git(["ls-files"]),
+        "README.md\nasked.txt\nkept.txt"
+    );
     let errors = scene.last()["errors"].to_string();
     assert!(errors.contains("id_rsa was not committed"), "{errors}");
     assert!(errors.contains("inner/ was not committed"), "{errors}");
@@ -211,7 +222,7 @@ fn an_agent_that_fails_ends_the_iteration_with_what_it_did() {
     assert_eq!(last["verdict"], "agent-failed");
     assert!(last["errors"].to_string().contains("no key"), "{last}");
     assert_eq!(last["gate"], Value::Null, "nobody asks the gate then");
-    assert_eq!(scene.subjects(), ["amp: Make it better", "first"]);
+    assert_eq!(scene.subjects(), ["amp: Make it better"]);
     assert_eq!(scene.record()["runs"][0]["exit_code"], 9);
 }
 
@@ -227,7 +238,7 @@ fn an_agent_that_takes_too_long_is_ended_with_all_it_started() {
     assert_eq!(scene.last()["verdict"], "timed-out");
     let child: i32 = scene.tree.read("child").trim().parse().unwrap();
     process::wait_gone(child, PATIENCE);
-    assert_eq!(scene.subjects(), ["amp: Make it better", "first"]);
+    assert_eq!(scene.subjects(), ["amp: Make it better"]);
 }
 
 /// An agent that works until it is told to go on.
@@ -263,7 +274,7 @@ fn a_runner_that_is_killed_has_lost_its_iteration_and_nothing_else() {
     assert_eq!(record["status"], "awaiting-input");
     assert_eq!(record["status_reason"], "owner-vanished");
     assert_eq!(scene.last()["verdict"], "lost");
-    assert_eq!(scene.subjects(), ["first"]);
+    assert_eq!(scene.subjects(), [""; 0]);
     // The agent goes on without anybody; what it did is committed before the next one begins.
     scene.tree.write("go", "");
     wait::until("the agent to end", PATIENCE, || {
@@ -275,11 +286,7 @@ fn a_runner_that_is_killed_has_lost_its_iteration_and_nothing_else() {
     scene.home.amps(["iterate", &scene.id]).run().ok();
     assert_eq!(
         scene.subjects(),
-        [
-            "amp: Go on with the task until it is complete.",
-            "manual: changes before iteration 2",
-            "first"
-        ]
+        ["amp: Make it better", "manual: changes before iteration 2"]
     );
 }
 
@@ -363,7 +370,7 @@ fn a_branch_that_was_switched_is_left_alone() {
     let scene = scene("cat > asked.txt; git checkout -qb elsewhere", &[]);
     scene.home.amps(["iterate", &scene.id]).run().code(1);
     assert_eq!(scene.last()["verdict"], "not-committed");
-    assert_eq!(scene.subjects(), ["first"]);
+    assert_eq!(scene.subjects(), [""; 0]);
     assert!(scene.tree.file("asked.txt").exists());
     let refused = scene.home.amps(["iterate", &scene.id]).run().code(13);
     assert!(
@@ -377,9 +384,9 @@ fn a_branch_that_was_switched_is_left_alone() {
 #[test]
 fn wherever_a_runner_is_killed_its_iteration_is_over_and_no_change_is_lost() {
     for (point, commits) in [
-        ("iteration-begun", 1),
-        ("iteration-agent-ended", 1),
-        ("iteration-committed", 2),
+        ("iteration-begun", 0),
+        ("iteration-agent-ended", 0),
+        ("iteration-committed", 1),
     ] {
         let scene = scene("cat > asked.txt", &[]);
         let pause = scene.home.pause_point(point);

@@ -17,48 +17,11 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::GitError;
-
-/// Settings that outrank every configuration file: nothing of the person's may run, lock or fetch.
-const SETTINGS: [&str; 16] = [
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
-    "core.logAllRefUpdates=false",
-    "core.quotePath=true",
-    "core.safecrlf=false",
-    "core.pager=cat",
-    "core.askPass=",
-    "credential.helper=",
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "submodule.recurse=false",
-    "protocol.allow=never",
-    "diff.renameLimit=1000",
-    "core.looseCompression=1",
-    "pack.compression=0",
-    "advice.graftFileDeprecated=false",
-];
-
-/// Git frees and takes again a quarter of a megabyte for every object that it packs, and the C
-/// library gives it back to the system each time: half of the time of an import. Others ignore it.
-const MEMORY: [(&str, &str); 2] = [
-    ("MALLOC_TOP_PAD_", "8388608"),
-    ("MALLOC_TRIM_THRESHOLD_", "268435456"),
-];
+use super::settings::{MEMORY, PERSON_SETTINGS, QUIET, SETTINGS, TIES, UNASKED};
 
 /// How often a child whose pipes are silent is asked whether it has ended. A helper that git left
 /// behind may keep the pipes open after git itself is gone.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-/// Variables that tie git to one repository.
-const TIES: [&str; 8] = [
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_DIR",
-    "GIT_INDEX_FILE",
-    "GIT_NAMESPACE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_WORK_TREE",
-];
 const DEADLINE: Duration = Duration::from_secs(600);
 const STDERR_KEPT: usize = 16 * 1024;
 
@@ -91,6 +54,16 @@ pub struct Call<'a> {
     variables: Vec<(&'static str, OsString)>,
     input: Input<'a>,
     alone: bool,
+    manner: Manner,
+}
+
+/// Whose settings a call goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// Ours: nothing of the person's runs.
+    Quiet,
+    /// The person's.
+    Person,
 }
 
 #[derive(Debug)]
@@ -122,6 +95,7 @@ impl<'a> Call<'a> {
             variables: Vec::new(),
             input: Input::None,
             alone: false,
+            manner: Manner::Quiet,
         }
     }
 
@@ -143,6 +117,17 @@ impl<'a> Call<'a> {
         };
         call.variable("GIT_DIR", git_dir)
             .variable("GIT_WORK_TREE", root)
+    }
+
+    /// Asks in the manner of the person: with their hooks, identity, signing key, credentials and
+    /// protocols, and a reflog, as if they had typed it. Only for what they asked for by name.
+    ///
+    /// Still no pager, no editor and no prompt opens, nothing goes on behind it, and submodules
+    /// are left alone.
+    #[must_use]
+    pub fn as_person(mut self) -> Self {
+        self.manner = Manner::Person;
+        self
     }
 
     /// Adds one argument.
@@ -360,13 +345,17 @@ impl Git {
             )
             .envs(passed.map(|(name, value)| (name, value)))
             .envs(MEMORY)
-            .env("LC_ALL", "C")
             .env("GIT_OPTIONAL_LOCKS", "0")
-            .env("GIT_TERMINAL_PROMPT", "0")
-            .env("GIT_NO_LAZY_FETCH", "1")
+            .env("GIT_TERMINAL_PROMPT", "0");
+        let (settings, variables) = match call.manner {
+            Manner::Quiet => (&SETTINGS[..], &QUIET[..]),
+            Manner::Person => (&PERSON_SETTINGS[..], &UNASKED[..]),
+        };
+        command
+            .envs(variables.iter().copied())
             .envs(call.variables.iter().map(|(name, value)| (name, value)))
-            .args(["--no-pager", "--no-optional-locks", "--literal-pathspecs"]);
-        for setting in SETTINGS {
+            .args(["--no-pager", "--no-optional-locks"]);
+        for setting in settings {
             command.args(["-c", setting]);
         }
         let stdin = match call.input {

@@ -141,7 +141,7 @@ pub(crate) fn parse_diff(answer: &[u8]) -> Result<Vec<Differing>, String> {
 }
 
 /// One path that differs between two trees.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Differing {
     pub(crate) path: RawPath,
     pub(crate) old_path: Option<RawPath>,
@@ -153,6 +153,21 @@ pub(crate) struct Differing {
 }
 
 impl Differing {
+    /// Returns the difference seen from the other side. Renames have none.
+    pub(crate) fn mirrored(self) -> Self {
+        Self {
+            old: self.new,
+            new: self.old,
+            change: match self.change {
+                Change::Added => Change::Deleted,
+                Change::Deleted => Change::Added,
+                other => other,
+            },
+            lines: self.lines.map(|(added, deleted)| (deleted, added)),
+            ..self
+        }
+    }
+
     /// Turns the difference into the form of the record.
     pub(crate) fn into_file(self, uncertain: bool) -> FileChange {
         let octal = |version: Version| format!("{:06o}", version.mode);

@@ -1,0 +1,245 @@
+//! The second half of every plan: working trees are brought along, then the references move.
+//!
+//! The order is backups, index locks, working trees, references, and the locks are let go last. So
+//! whatever a kill leaves is found again by the locks, and until then nobody commits in between.
+
+use amps_core::landing::{Course, Move, Refusal};
+use amps_core::path::RawPath;
+use amps_core::snapshot::Oid;
+
+use super::branch::commits_of;
+use super::checkout::{Checkout, checkouts, differing};
+use super::grip::{Grip, Hold};
+use super::{Ground, LandingError};
+use crate::files;
+use crate::git::parse::Differing;
+use crate::git::{Git, GitError};
+use crate::testing;
+
+/// Moves what a plan moves. Called again after a kill, it finishes; called again after it is done,
+/// it changes nothing.
+///
+/// [`Refusal::Moved`] says that the plan is void, because somebody else moved a reference. Nothing
+/// has changed then, and a working tree that was brought along before a kill is back.
+pub fn carry_out(git: &Git, ground: &Ground, course: &Course) -> Result<(), LandingError> {
+    let _turn = take_turn(ground)?;
+    let steps = steps(git, ground, course)?;
+    match standing(git, ground, course)? {
+        Standing::Void(refusal) => {
+            for step in steps {
+                step.undo(git)?;
+            }
+            return Err(refusal.into());
+        }
+        Standing::Arrived => return steps.into_iter().try_for_each(Step::finish),
+        Standing::Waiting => {}
+    }
+    keep(git, ground, course)?;
+    testing::point("landing-kept");
+    let mut held = Vec::new();
+    let brought = steps
+        .into_iter()
+        .try_for_each(|step| step.bring(git, &mut held));
+    testing::point("landing-brought");
+    let moved = brought.and_then(|()| Ok(move_all(git, ground, course)?));
+    testing::point("landing-moved");
+    if let Err(error) = moved {
+        // A killed or failed git may have moved it all the same.
+        match standing(git, ground, course)? {
+            Standing::Arrived => {}
+            Standing::Waiting => return undo(git, held).and(Err(error)),
+            Standing::Void(refusal) => return undo(git, held).and(Err(refusal.into())),
+        }
+    }
+    held.into_iter().try_for_each(|(_, grip)| grip.release())
+}
+
+/// Waits until no other landing is carried out in the repository; a kill lets the next one in.
+fn take_turn(ground: &Ground) -> Result<files::Lock, LandingError> {
+    let path = ground.common_dir.join("amps-landing.turn");
+    let mut lock = files::Lock::take(&path)?;
+    lock.write_pid(std::process::id())
+        .map_err(|source| LandingError::io(&path, source))?;
+    Ok(lock)
+}
+
+/// Where the references of a course stand.
+enum Standing {
+    /// Some are still to move.
+    Waiting,
+    /// All have moved.
+    Arrived,
+    /// One is where nobody expects it.
+    Void(Refusal),
+}
+
+fn standing(git: &Git, ground: &Ground, course: &Course) -> Result<Standing, LandingError> {
+    let names: Vec<&str> = course
+        .moves
+        .iter()
+        .map(|one| one.reference.as_str())
+        .collect();
+    let found = commits_of(git, ground, &names)?;
+    let mut standing = Standing::Arrived;
+    for (one, found) in course.moves.iter().zip(found) {
+        if found.as_ref() == Some(&one.to) {
+            continue;
+        }
+        if found.as_ref() != Some(&one.from) {
+            return Ok(Standing::Void(Refusal::Moved {
+                reference: one.reference.clone(),
+                expected: one.from.clone(),
+                found,
+            }));
+        }
+        standing = Standing::Waiting;
+    }
+    Ok(standing)
+}
+
+/// A working tree that goes along with a reference.
+struct Step {
+    from: Oid,
+    to: Oid,
+    differing: Vec<Differing>,
+    checkout: Checkout,
+}
+
+fn steps(git: &Git, ground: &Ground, course: &Course) -> Result<Vec<Step>, LandingError> {
+    let mut steps = Vec::new();
+    for Move {
+        reference,
+        from,
+        to,
+    } in &course.moves
+    {
+        let checkouts = checkouts(git, ground, reference)?;
+        if checkouts.is_empty() {
+            continue;
+        }
+        let differing = differing(git, ground, from, to)?;
+        // The same tree: nothing in the working tree has to change.
+        if differing.is_empty() {
+            continue;
+        }
+        steps.extend(checkouts.into_iter().map(|checkout| Step {
+            from: from.clone(),
+            to: to.clone(),
+            differing: differing.clone(),
+            checkout,
+        }));
+    }
+    Ok(steps)
+}
+
+impl Step {
+    fn bring(self, git: &Git, held: &mut Vec<(Self, Grip)>) -> Result<(), LandingError> {
+        let grip = Grip::take(self.checkout.clone(), &self.from, &self.to)?;
+        testing::point("landing-gripped");
+        let brought = grip.bring(git, &self.differing, &self.from, &self.to);
+        match &brought {
+            // Refused at the first look, nothing has changed. Refused after a kill, it stays held
+            // until the working tree is as it was left.
+            Err(LandingError::Refused(_)) if grip.is_resumed() => {}
+            Err(LandingError::Refused(_)) => grip.release()?,
+            _ => held.push((self, grip)),
+        }
+        brought
+    }
+
+    /// Undoes what was begun, if anything was.
+    fn undo(self, git: &Git) -> Result<(), LandingError> {
+        match Grip::find(self.checkout.clone(), &self.from, &self.to)? {
+            Hold::Untouched => Ok(()),
+            Hold::Held(grip) => self.take_back(git, grip),
+        }
+    }
+
+    fn take_back(self, git: &Git, grip: Grip) -> Result<(), LandingError> {
+        let mirrored: Vec<Differing> = self
+            .differing
+            .into_iter()
+            .map(Differing::mirrored)
+            .collect();
+        grip.bring(git, &mirrored, &self.to, &self.from)?;
+        grip.release()
+    }
+
+    /// Lets go of what was held, if anything was.
+    fn finish(self) -> Result<(), LandingError> {
+        match Grip::find(self.checkout, &self.from, &self.to)? {
+            Hold::Untouched => Ok(()),
+            Hold::Held(grip) => grip.release(),
+        }
+    }
+}
+
+fn undo(git: &Git, held: Vec<(Step, Grip)>) -> Result<(), LandingError> {
+    held.into_iter()
+        .try_for_each(|(step, grip)| step.take_back(git, grip.resumed()))
+}
+
+/// Keeps what the references name now.
+fn keep(git: &Git, ground: &Ground, course: &Course) -> Result<(), LandingError> {
+    let names: Vec<&str> = course
+        .backups
+        .iter()
+        .map(|one| one.reference.as_str())
+        .collect();
+    let found = commits_of(git, ground, &names)?;
+    let mut commands = String::new();
+    for (backup, found) in course.backups.iter().zip(found) {
+        match found {
+            None => commands.push_str(&format!("create {} {}\n", backup.reference, backup.commit)),
+            Some(found) if found == backup.commit => {}
+            found => {
+                return Err(Refusal::Moved {
+                    reference: backup.reference.clone(),
+                    expected: backup.commit.clone(),
+                    found,
+                }
+                .into());
+            }
+        }
+    }
+    if commands.is_empty() {
+        return Ok(());
+    }
+    let call = ground
+        .call()
+        .args(["update-ref", "--no-deref", "--stdin"])
+        .input(commands.as_bytes());
+    git.run(&call).map_err(locked)?;
+    Ok(())
+}
+
+/// Moves the references in one transaction, as the person would: with a reflog, and asking the hook
+/// `reference-transaction`.
+fn move_all(git: &Git, ground: &Ground, course: &Course) -> Result<(), LandingError> {
+    let moves = course.moves.iter();
+    let commands: String = moves
+        .map(|one| format!("update {} {} {}\n", one.reference, one.to, one.from))
+        .collect();
+    let call = ground
+        .call()
+        .as_person()
+        .args(["update-ref", "-m", &course.purpose, "--stdin"])
+        .input(commands.as_bytes());
+    git.run(&call).map_err(locked)?;
+    Ok(())
+}
+
+/// Tells a lock of git that is in the way from other failures.
+fn locked(error: GitError) -> LandingError {
+    let words = error.stderr();
+    let file = words
+        .split_once("Unable to create '")
+        .and_then(|(_, rest)| rest.split_once("': File exists"));
+    match file {
+        Some((file, _)) => Refusal::Locked {
+            file: RawPath::new(file),
+        }
+        .into(),
+        None => error.into(),
+    }
+}
