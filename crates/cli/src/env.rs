@@ -44,7 +44,7 @@ const DAEMON: [&str; 12] = [
 ];
 
 /// The variables that amps reads, with what each does; the reference is made of this.
-pub(crate) const NAMES: [(&str, &str); 18] = [
+pub(crate) const NAMES: [(&str, &str); 25] = [
     (CONFIG_DIR, "the home, instead of `~/.ampsm`"),
     (
         LOG_LEVEL,
@@ -78,6 +78,19 @@ pub(crate) const NAMES: [(&str, &str); 18] = [
     ("AMPSM_AGENT", "overrides `agent.default`"),
     ("AMPSM_AGENT_TIMEOUT", "overrides `agent.timeout`"),
     ("AMPSM_AGENT_GRACE", "overrides `agent.grace`"),
+    ("AMPSM_GIT_WORKTREE_DIR", "overrides `git.worktree_dir`"),
+    (
+        "AMPSM_GIT_DEFAULT_BASE_BRANCH",
+        "overrides `git.default_base_branch`",
+    ),
+    ("AMPSM_WORKTREE_MAX_COPY", "overrides `worktree.max_copy`"),
+    ("AMPSM_WORKTREE_TIMEOUT", "overrides `worktree.timeout`"),
+    ("AMPSM_WORKTREE_PORTS", "overrides `worktree.ports`"),
+    (
+        "AMPSM_WORKTREE_FIRST_PORT",
+        "overrides `worktree.first_port`",
+    ),
+    ("AMPSM_TRASH_KEEP", "overrides `trash.keep`"),
 ];
 
 /// Returns whether a variable ties git to one repository.

@@ -102,9 +102,8 @@ pub struct CreationPlan {
     pub session: SessionId,
     /// The git directory that all working trees of the repository share.
     pub common_dir: RawPath,
-    /// The top of the working tree in which the worktree was asked for; `None` in a bare
-    /// repository. What is not tracked is brought along from there.
-    pub source: Option<RawPath>,
+    /// The working tree in which the worktree was asked for; `None` in a bare repository.
+    pub source: Option<Source>,
     /// The folder of the worktree.
     pub worktree: RawPath,
     /// The name of the worktree in git: that of its folder below `worktrees` in the common
@@ -121,6 +120,15 @@ pub struct CreationPlan {
     pub excludes: Vec<String>,
     /// When it was planned.
     pub planned_at: Timestamp,
+}
+
+/// A working tree of the person, from which a worktree gets what is not tracked, and its settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Its top.
+    pub top: RawPath,
+    /// Its git directory.
+    pub git_dir: RawPath,
 }
 
 /// How a worktree is to be removed.
@@ -150,11 +158,12 @@ impl RemovalPlan {
         self.findings.is_empty()
     }
 
-    /// Returns whether the files of the folder have to be kept: commits alone are kept by
-    /// references.
+    /// Returns whether the files of the folder have to be kept. Commits and stash entries are kept
+    /// by references alone.
     pub fn keeps_files(&self) -> bool {
-        let is_commits = |finding: &Finding| matches!(finding, Finding::Commits { .. });
-        !self.findings.iter().all(is_commits)
+        let in_refs =
+            |finding: &Finding| matches!(finding, Finding::Commits { .. } | Finding::Stash { .. });
+        !self.findings.iter().all(in_refs)
     }
 }
 

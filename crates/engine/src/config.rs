@@ -14,9 +14,12 @@ use amps_core::time::parse_duration;
 use serde::Deserialize;
 
 pub use self::agents::{AgentConfig, AgentsConfig, Configured};
+pub use self::grounds::GroundsConfig;
+use self::grounds::{GitSection, TrashSection, WorktreeSection};
 use self::record::RecordSection;
 
 mod agents;
+mod grounds;
 mod record;
 
 /// What a person can set.
@@ -34,6 +37,8 @@ pub struct Config {
     pub checkpoint: CheckpointPolicy,
     /// How agents iterate.
     pub agents: AgentsConfig,
+    /// How the worktrees of sessions come and go.
+    pub grounds: GroundsConfig,
     /// Where the database lies, if not in the home.
     pub database: Option<PathBuf>,
 }
@@ -59,6 +64,7 @@ impl Default for Config {
             record: RecordConfig::default(),
             checkpoint: CheckpointPolicy::default(),
             agents: AgentsConfig::default(),
+            grounds: GroundsConfig::default(),
             database: None,
         }
     }
@@ -115,7 +121,7 @@ pub enum ConfigError {
 }
 
 /// The variables that override the file, with the keys that they stand for.
-pub const VARIABLES: [(&str, &str); 16] = [
+pub const VARIABLES: [(&str, &str); 23] = [
     ("AMPSM_DB_PATH", "database.path"),
     ("AMPSM_LEASE_TTL", "lease.ttl"),
     ("AMPSM_CAPTURE_HOLD", "capture.hold"),
@@ -132,6 +138,13 @@ pub const VARIABLES: [(&str, &str); 16] = [
     ("AMPSM_AGENT", "agent.default"),
     ("AMPSM_AGENT_TIMEOUT", "agent.timeout"),
     ("AMPSM_AGENT_GRACE", "agent.grace"),
+    ("AMPSM_GIT_WORKTREE_DIR", "git.worktree_dir"),
+    ("AMPSM_GIT_DEFAULT_BASE_BRANCH", "git.default_base_branch"),
+    ("AMPSM_WORKTREE_MAX_COPY", "worktree.max_copy"),
+    ("AMPSM_WORKTREE_TIMEOUT", "worktree.timeout"),
+    ("AMPSM_WORKTREE_PORTS", "worktree.ports"),
+    ("AMPSM_WORKTREE_FIRST_PORT", "worktree.first_port"),
+    ("AMPSM_TRASH_KEEP", "trash.keep"),
 ];
 
 /// The keys of the file that this program acts on. Sections of other features are passed over.
@@ -146,6 +159,9 @@ struct File {
     checkpoint: CheckpointSection,
     agent: AgentSection,
     agents: BTreeMap<String, AgentConfig>,
+    git: GitSection,
+    worktree: WorktreeSection,
+    trash: TrashSection,
 }
 
 #[derive(Default, Deserialize)]
@@ -216,7 +232,9 @@ impl Config {
         ];
         let mut config = Self::default();
         config.agents.each = file.agents;
-        for (key, value) in values {
+        let sections = (file.git, file.worktree, file.trash);
+        let grounds = config.grounds.take(sections);
+        for (key, value) in values.into_iter().chain(grounds) {
             let variable = VARIABLES
                 .iter()
                 .find(|(_, stands_for)| *stands_for == key)
@@ -238,6 +256,9 @@ impl Config {
         let duration =
             || parse_duration(value).ok_or_else(|| wrong("a duration such as 30s or 500ms"));
         let size = || parse_size(value).ok_or_else(|| wrong("a size such as 4MiB"));
+        if let Some(set) = self.grounds.set(key, value) {
+            return set.map_err(wrong);
+        }
         match key {
             "database.path" => self.database = Some(PathBuf::from(value)),
             "lease.ttl" => {
@@ -409,6 +430,28 @@ mod tests {
         assert_eq!(config.checkpoint.every, None);
         assert_eq!(config.checkpoint.most, 7);
         assert!(load("checkpoint:\n  max: 0\n", &[]).is_err());
+    }
+
+    #[test]
+    fn where_worktrees_are_and_what_they_get_is_set() {
+        let text = "git:\n  worktree_dir: trees/mine\n  commit_prefix: 'x:'\nworktree:\n  ports: 5\n  \
+                    copy: ['*.env']\n  setup: [make]\ntrash:\n  keep: 7d\n";
+        let grounds = load(text, &[("AMPSM_WORKTREE_PORTS", "0")])
+            .unwrap()
+            .grounds;
+        assert_eq!(grounds.worktree_dir, Path::new("trees/mine"));
+        assert_eq!(grounds.furnish.ports, 0);
+        assert_eq!(grounds.furnish.copy, ["*.env"]);
+        assert_eq!(grounds.trash_keep, Duration::from_secs(7 * 86_400));
+        for (text, told) in [
+            ("git:\n  worktree_dir: ../out\n", "git.worktree_dir"),
+            ("git:\n  worktree_dir: ''\n", "git.worktree_dir"),
+            ("worktree:\n  first_port: 80\n", "from 1024"),
+            ("worktree:\n  port: 80\n", "line 2"),
+        ] {
+            let error = load(text, &[]).unwrap_err().to_string();
+            assert!(error.contains(told), "{text:?}: {error}");
+        }
     }
 
     #[test]

@@ -129,6 +129,11 @@ impl Home {
         self.folder.join("iterations").join(session.to_string())
     }
 
+    /// Returns the file of the commands of repositories that the person has approved.
+    pub fn approvals(&self) -> PathBuf {
+        self.folder.join("approvals.jsonl")
+    }
+
     /// Returns the folder of the ports that are leased to worktree sessions.
     pub fn ports(&self) -> PathBuf {
         self.folder.join("ports")

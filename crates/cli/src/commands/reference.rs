@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use amps_core::error::ErrorCode;
-use amps_engine::config::{Config, VARIABLES};
+use amps_engine::config::{Config, GroundsConfig, VARIABLES};
 use amps_engine::files;
 use amps_proto::exit_code;
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
@@ -141,7 +141,10 @@ fn configuration() -> String {
         )]);
     }
     text.push_str(
-        "\n```yaml\nlease:\n  ttl: 30s\ncapture:\n  max_file_size: 64MiB\n```\n\nAn unknown key in \
+        "\n```yaml\nlease:\n  ttl: 30s\ncapture:\n  max_file_size: 64MiB\nworktree:\n  copy: ['*.env']\n  \
+         link: [node_modules]\n  setup: [make deps]\n```\n\n`worktree.copy` and `worktree.link` are \
+         lists of patterns, as in `.gitignore`, of ignored files that a new worktree gets from the one \
+         it was asked for in; `worktree.setup` and `worktree.teardown` are lists of commands.\n\nAn unknown key in \
          these sections and a value of the wrong form are errors (`E021`) that name their line.\n",
     );
     text
@@ -206,9 +209,46 @@ fn key_meaning(key: &str) -> (String, &'static str) {
             format!("`{}`", config.checkpoint.most),
             "the most checkpoints that one session keeps",
         ),
-        _ => (String::new(), ""),
+        _ => return ground_meaning(&config.grounds, key),
     };
     (default, meaning)
+}
+
+/// Returns the same for the keys about worktrees.
+fn ground_meaning(grounds: &GroundsConfig, key: &str) -> (String, &'static str) {
+    let furnish = &grounds.furnish;
+    match key {
+        "git.worktree_dir" => (
+            format!("`{}`", grounds.worktree_dir.display()),
+            "where worktrees are made, seen from the top of the repository; in a bare one beside its \
+             references",
+        ),
+        "git.default_base_branch" => (
+            format!("`{}`", grounds.default_base),
+            "the branch to begin from where you are on none",
+        ),
+        "worktree.max_copy" => (
+            size(furnish.max_copy),
+            "the most that is copied into a new worktree; what the file system can share does not count",
+        ),
+        "worktree.timeout" => (
+            duration(furnish.timeout),
+            "how long each command of setup and teardown may take",
+        ),
+        "worktree.ports" => (
+            format!("`{}`", furnish.ports),
+            "how many ports each session has for itself; `0` for none",
+        ),
+        "worktree.first_port" => (
+            format!("`{}`", furnish.first_port),
+            "the port from which they are given out",
+        ),
+        "trash.keep" => (
+            format!("`{}d`", grounds.trash_keep.as_secs() / 86_400),
+            "how long a worktree stays in the trash",
+        ),
+        _ => (String::new(), ""),
+    }
 }
 
 fn duration(duration: Duration) -> String {

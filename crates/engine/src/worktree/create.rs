@@ -6,13 +6,13 @@
 //! made ready aside and appear by one rename, locked as git itself locks a new worktree. Then the
 //! files are checked out; when the lock goes, the worktree is complete.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use amps_core::ground::{CreationPlan, slug};
+use amps_core::ground::{CreationPlan, Source, slug};
 use amps_core::id::SessionId;
 use amps_core::snapshot::Oid;
 use jiff::Timestamp;
@@ -73,7 +73,10 @@ pub fn plan_creation(
     Ok(CreationPlan {
         session: request.session,
         common_dir: raw(&repository.common_dir),
-        source: repository.here.as_deref().map(raw),
+        source: repository.here.as_deref().map(|top| Source {
+            top: raw(top),
+            git_dir: raw(&repository.git_dir),
+        }),
         worktree: raw(&worktree),
         admin,
         branch,
@@ -380,10 +383,7 @@ impl Place {
         let Some(source) = &plan.source else {
             return Ok(());
         };
-        let call = Call::within(&native(source)).args(["rev-parse", "--absolute-git-dir"]);
-        let git_dir = git.run(&call)?;
-        let git_dir = git_dir.strip_suffix(b"\n").unwrap_or(&git_dir);
-        let git_dir = PathBuf::from(OsStr::from_bytes(git_dir));
+        let git_dir = native(&source.git_dir);
         for name in ["info/sparse-checkout", "config.worktree"] {
             let (from, to) = (git_dir.join(name), self.aside.join(name));
             match fs::read(&from) {

@@ -102,7 +102,7 @@ pub fn furnish(
     let Some(source) = &plan.source else {
         return Ok(mover.furnished);
     };
-    mover.from = native(source);
+    mover.from = native(&source.top);
     mover.furnished.left.clear();
     let linked = named(git, &mover.from, &policy.link, Form::Whole)?;
     let copied = named(git, &mover.from, &policy.copy, Form::Files)?;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
-use super::occupants::{is_nobody, own_processes};
+use super::occupants::{is_gone, own_processes};
 use super::{Refusal, WorktreeError};
 use crate::capture::look::{is_missing, raw};
 use crate::files::{self, FileError};
@@ -26,8 +26,8 @@ pub enum IndexLock {
 /// Removes the `index.lock` of a working tree if no living git can hold it.
 ///
 /// Git closes the lock while it waits for an editor or a hook, so nobody having it open proves
-/// nothing: no git of this user may live that works in this tree. A lock of another user's, and a
-/// process that cannot be looked at, count as living.
+/// nothing: no git of this user may live that works in this tree. A git that cannot be looked at
+/// counts as one, and a lock of another user's is left alone.
 pub fn clear_stale_index_lock(git_dir: &Path, root: &Path) -> Result<IndexLock, WorktreeError> {
     let path = git_dir.join("index.lock");
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -66,21 +66,21 @@ pub(super) fn require_none(git_dir: &Path, root: &Path) -> Result<(), WorktreeEr
     }
 }
 
-/// Returns whether a process has the file open, or is a git that works in this tree, or cannot be
+/// Returns whether a process has the file open, or is a git that works in this tree or cannot be
 /// looked at.
 fn may_hold(pid: u32, file: (u64, u64), git_dir: &Path, root: &Path) -> bool {
     let folder = format!("/proc/{pid}");
-    match has_open(&folder, file) {
-        Ok(false) => {}
-        Ok(true) => return true,
-        Err(error) => return !is_nobody(pid, &error),
-    }
-    let name = match fs::read(format!("{folder}/comm")) {
-        Ok(name) => name,
-        Err(error) => return !is_nobody(pid, &error),
+    // Everybody may read the name.
+    let is_git = match fs::read(format!("{folder}/comm")) {
+        Ok(name) => name.starts_with(b"git"),
+        Err(error) => return !is_gone(&error),
     };
-    if !name.starts_with(b"git") {
-        return false;
+    match has_open(&folder, file) {
+        Ok(true) => return true,
+        Err(error) if is_git => return !is_gone(&error),
+        // Neither a git nor anything that was started from here.
+        Ok(false) | Err(_) if !is_git => return false,
+        Ok(false) | Err(_) => {}
     }
     let names = |file: &str| {
         let text = fs::read(format!("{folder}/{file}")).unwrap_or_default();
@@ -92,7 +92,7 @@ fn may_hold(pid: u32, file: (u64, u64), git_dir: &Path, root: &Path) -> bool {
     match fs::read_link(format!("{folder}/cwd")) {
         Ok(cwd) if cwd.starts_with(root) || cwd.starts_with(git_dir) => true,
         Ok(_) => names("cmdline") || names("environ"),
-        Err(error) => !is_nobody(pid, &error),
+        Err(error) => !is_gone(&error),
     }
 }
 

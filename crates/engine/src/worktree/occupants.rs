@@ -7,8 +7,9 @@ use std::path::Path;
 
 use super::{Refusal, WorktreeError};
 
-/// Fails when a process of this user has a folder at or below `root` as its own, or when that
-/// cannot be told of one.
+/// Fails when a process has a folder at or below `root` as its own, or when that cannot be told of
+/// one. Those of other users, and those with more rights than ours, may not be looked at: nobody
+/// started them from here.
 pub(super) fn require_none(root: &Path) -> Result<(), WorktreeError> {
     for pid in own_processes()? {
         match fs::read_link(format!("/proc/{pid}/cwd")) {
@@ -20,7 +21,7 @@ pub(super) fn require_none(root: &Path) -> Result<(), WorktreeError> {
                 .into());
             }
             Ok(_) => {}
-            Err(error) if is_nobody(pid, &error) => {}
+            Err(error) if is_gone(&error) || error.kind() == io::ErrorKind::PermissionDenied => {}
             Err(_) => {
                 let command = command(pid);
                 return Err(Refusal::OccupantUnknown { pid, command }.into());
@@ -50,12 +51,9 @@ pub(super) fn own_processes() -> Result<Vec<u32>, WorktreeError> {
     Ok(pids)
 }
 
-/// Returns whether a look at a process failed because there is nobody to look at: it has ended, is
-/// the kernel's, or is the first of all, which in a container may have more rights than we have.
-pub(super) fn is_nobody(pid: u32, error: &io::Error) -> bool {
-    let is_first = pid == 1 && error.kind() == io::ErrorKind::PermissionDenied;
-    is_first
-        || error.kind() == io::ErrorKind::NotFound
+/// Returns whether a look at a process failed because it has ended, or is the kernel's.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
         || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
 }
 

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use amps_core::id::SessionId;
 use amps_core::path::RawPath;
 
-use super::{Refusal, WorktreeError};
+use super::{Refusal, WorktreeError, refs};
 use crate::capture::look::native;
 use crate::files::{self, FileError};
-use crate::git::{Call, Git};
+use crate::git::{Call, Git, GitError};
 
 /// A repository, seen from one of its working trees or from itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,30 +28,21 @@ pub struct Repository {
 impl Repository {
     /// Finds the repository of a folder.
     pub fn find(git: &Git, folder: &Path) -> Result<Self, WorktreeError> {
-        let ask = |question: &str| {
-            let call = Call::within(folder).args(["rev-parse", "--path-format=absolute", question]);
-            git.run(&call).map(|answer| path_of(&answer))
-        };
-        let common_dir = match ask("--git-common-dir") {
-            Ok(path) => path,
-            Err(error) if error.stderr().contains("not a git repository") => {
-                return Err(Refusal::NoRepository {
-                    path: folder.to_owned(),
-                }
-                .into());
+        let [git_dir, common_dir, here] = places(git, folder).map_err(|error| {
+            if error.stderr().contains("not a git repository") {
+                let path = folder.to_owned();
+                return WorktreeError::from(Refusal::NoRepository { path });
             }
-            Err(error) => return Err(error.into()),
-        };
+            error.into()
+        })?;
+        let here = Some(here).filter(|path| !path.as_os_str().is_empty());
         // Canonical, so that paths in plans compare with what git prints.
         let common_dir = files::canonical(&common_dir)?;
-        let git_dir = files::canonical(&ask("--absolute-git-dir")?)?;
-        let here = match ask("--show-toplevel") {
-            Ok(path) if !path.as_os_str().is_empty() => Some(path),
-            Ok(_) => None,
-            Err(error) if error.stderr().contains("must be run in a work tree") => None,
-            Err(error) => return Err(error.into()),
+        let git_dir = files::canonical(&git_dir)?;
+        let top = match &here {
+            Some(top) if git_dir == common_dir => top.clone(),
+            _ => top(git, &common_dir)?,
         };
-        let top = top(git, &common_dir)?;
         Ok(Self {
             common_dir,
             here,
@@ -61,18 +52,46 @@ impl Repository {
     }
 }
 
+/// Asks for the git directory, the common one, and the top of the working tree, which is empty
+/// where there is none.
+fn places(git: &Git, folder: &Path) -> Result<[PathBuf; 3], GitError> {
+    const QUESTIONS: [&str; 3] = ["--absolute-git-dir", "--git-common-dir", "--show-toplevel"];
+    let ask = |questions: &[&str]| {
+        let call = Call::within(folder).args(["rev-parse", "--path-format=absolute"]);
+        let call = call.args(questions);
+        let output = git.output(&call)?;
+        match output.status {
+            // The last question, the only one that is refused there, has no answer.
+            Some(status) if !status.success() => {
+                let stdout = output.stdout.clone();
+                let error = output.into_error(&call, status);
+                let is_bare = error.stderr().contains("must be run in a work tree");
+                if is_bare { Ok(stdout) } else { Err(error) }
+            }
+            _ => Ok(output.stdout),
+        }
+    };
+    let answer = ask(&QUESTIONS)?;
+    let mut lines: Vec<&[u8]> = answer.split_inclusive(|byte| *byte == b'\n').collect();
+    if lines.len() == 2 {
+        lines.push(b"");
+    }
+    if let [git_dir, common_dir, top] = lines[..] {
+        return Ok([git_dir, common_dir, top].map(path_of));
+    }
+    // A path with a line break in it: each has to be asked for alone.
+    let [git_dir, common_dir, top] = QUESTIONS.map(|question| ask(&[question]));
+    Ok([path_of(&git_dir?), path_of(&common_dir?), path_of(&top?)])
+}
+
 /// Returns the top of the main working tree, or the repository itself where it is bare.
 fn top(git: &Git, common_dir: &Path) -> Result<PathBuf, WorktreeError> {
-    let ask = |arguments: &[&str]| {
-        let call = Call::alone_within(common_dir)
-            .variable("GIT_DIR", common_dir)
-            .args(arguments);
-        git.output(&call)
-    };
+    let ask = |arguments: &[&str]| git.output(&refs::at(common_dir).args(arguments));
     // A submodule's: its folder lies elsewhere.
     let elsewhere = ask(&["config", "--null", "--get", "core.worktree"])?.stdout;
     if let Some(path) = elsewhere.strip_suffix(b"\0") {
-        return Ok(files::canonical(&common_dir.join(OsStr::from_bytes(path)))?);
+        let path = common_dir.join(OsStr::from_bytes(path));
+        return Ok(files::canonical(&path)?);
     }
     let bare = ask(&["config", "--type=bool", "--get", "core.bare"])?.stdout;
     match common_dir.parent() {

@@ -149,7 +149,7 @@ fn is_known(plan: &CreationPlan, seat: Seat<'_>, furnished: &Furnished, path: &R
     };
     let is_there = || {
         let source = plan.source.as_ref();
-        source.is_some_and(|source| looks(&native(source), brought.from))
+        source.is_some_and(|source| looks(&native(&source.top), brought.from))
     };
     looks(seat.root, brought.to) && (brought.linked || is_there())
 }

@@ -27,6 +27,7 @@ mod restore;
 mod run_turn;
 mod worktree_context;
 mod worktree_create;
+mod worktree_disk;
 mod worktree_furnish;
 mod worktree_ground;
 mod worktree_killed;
