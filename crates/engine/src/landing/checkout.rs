@@ -11,6 +11,7 @@ use amps_core::path::RawPath;
 use amps_core::snapshot::Oid;
 
 use super::branch::unexpected;
+use super::carry_out::take_turn;
 use super::{Ground, LandingError};
 use crate::git::parse::{Differing, GITLINK, Status, parse_diff, parse_status};
 use crate::git::{Call, Git, GitError};
@@ -202,6 +203,8 @@ pub(super) fn require_movable(
         return Ok(());
     }
     let differing = differing(git, ground, from, to)?;
+    // While another landing is carried out, a working tree is between two commits.
+    let _turn = take_turn(ground)?;
     for checkout in checkouts {
         checkout.require_calm(git)?;
         checkout.require_room(&differing)?;
