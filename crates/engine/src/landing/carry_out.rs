@@ -8,7 +8,7 @@ use amps_core::path::RawPath;
 use amps_core::snapshot::Oid;
 
 use super::branch::commits_of;
-use super::checkout::{Checkout, checkouts, differing};
+use super::checkout::{Checkout, checkouts, differing, require_not_rebased};
 use super::grip::{Grip, Hold};
 use super::{Ground, LandingError};
 use crate::files;
@@ -33,6 +33,9 @@ pub fn carry_out(git: &Git, ground: &Ground, course: &Course) -> Result<(), Land
         }
         Standing::Arrived => return steps.into_iter().try_for_each(Step::finish),
         Standing::Waiting => {}
+    }
+    for one in &course.moves {
+        require_not_rebased(ground, &one.reference)?;
     }
     keep(git, ground, course, turn)?;
     testing::point("landing-kept");

@@ -64,7 +64,7 @@ fn objects_of_sha256_and_references_in_tables_are_landed() {
 fn names_with_spaces_colons_and_line_breaks_are_landed() {
     let land = Land::named(&[], "main \"of\": a\nproject");
     fs::create_dir(land.main.join("a folder\nhere")).unwrap();
-    land.manual("with space\nand: break\t\"x\"", "by hand\n");
+    land.base("with space\nand: break\t\"x\"", "by hand\n");
     land_with_main(&land);
     let land = Land::new();
     let name = "odd\nname\\ \"";
