@@ -31,7 +31,11 @@ pub fn carry_out(git: &Git, ground: &Ground, course: &Course) -> Result<(), Land
             }
             return Err(refusal.into());
         }
-        Standing::Arrived => return steps.into_iter().try_for_each(Step::finish),
+        Standing::Arrived => {
+            return steps
+                .into_iter()
+                .try_for_each(|step| step.finish(git, turn));
+        }
         Standing::Waiting => {}
     }
     for one in &course.moves {
@@ -176,11 +180,14 @@ impl Step {
         grip.release()
     }
 
-    /// Lets go of what was held, if anything was.
-    fn finish(self) -> Result<(), LandingError> {
+    /// Ends what was begun, if anything was.
+    fn finish(self, git: &Git, turn: &files::Lock) -> Result<(), LandingError> {
         match Grip::find(self.checkout, &self.from, &self.to)? {
             Hold::Untouched => Ok(()),
-            Hold::Held(grip) => grip.release(),
+            Hold::Held(grip) => {
+                grip.bring(git, turn, &self.differing, [&self.from, &self.to])?;
+                grip.release()
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::git::Git;
 /// Plans to put the commits since the merge base onto the base, or onto what `onto` names.
 ///
 /// A merge of the base within the branch is replayed as what it left to the branch. A merge of
-/// another branch is [`Refusal::MergesAnother`]: its commits are somebody else's.
+/// anything else is [`Refusal::MergesAnother`]: squashed first, there is none of a side.
 pub fn plan_rebase(
     git: &Git,
     ground: &Ground,
@@ -34,7 +34,7 @@ pub fn plan_rebase(
     }
     require_calm_worktree(git, ground)?;
     let line = Line::read(git, ground, tip, base)?;
-    line.require_own()?;
+    line.require_no_join()?;
     if hooks == Hooks::Run {
         run_hook(git, ground, "pre-rebase", &[names[2].as_ref()])?;
     }

@@ -41,8 +41,8 @@ pub fn plan_squash(
     require_calm_worktree(git, ground)?;
     let line = Line::read(git, ground, tip, &foot)?;
     let (folded, manual): (Vec<_>, Vec<_>) = line
-        .commits
-        .iter()
+        .all()
+        .into_iter()
         .partition(|commit| is_folded(commit, ground, request.manual));
     let has_reason = match request.manual {
         Manual::Preserve => folded.iter().any(|commit| is_agents(commit, ground)),
@@ -56,11 +56,7 @@ pub fn plan_squash(
     let message = message(git, ground, request, &person, &folded)?;
     let agents = Draft {
         tree: arranged.agents,
-        others: line
-            .foreign
-            .iter()
-            .map(|(_, other)| other.clone())
-            .collect(),
+        others: line.foreign(),
         original: None,
         message,
     };
