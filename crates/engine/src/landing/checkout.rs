@@ -163,6 +163,19 @@ impl Checkout {
         false
     }
 
+    /// Looks at a path without following a link, not even one in the place of a folder above it:
+    /// what is behind that is somebody else's.
+    pub(super) fn look(&self, path: &RawPath) -> Option<fs::Metadata> {
+        let name = path.as_bytes();
+        let mut above = name.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let is_below_folders = above.all(|(end, _)| {
+            let folder = self.full(&RawPath::new(&name[..end]));
+            fs::symlink_metadata(folder).is_ok_and(|found| found.is_dir())
+        });
+        let found = is_below_folders.then(|| fs::symlink_metadata(self.full(path)));
+        found.and_then(Result::ok)
+    }
+
     pub(super) fn full(&self, path: &RawPath) -> PathBuf {
         self.root.join(OsStr::from_bytes(path.as_bytes()))
     }

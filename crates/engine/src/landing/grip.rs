@@ -247,7 +247,7 @@ impl Grip {
         let mut places = Vec::new();
         for (place, file) in differing.iter().enumerate() {
             let full = self.checkout.full(&file.path);
-            let Ok(metadata) = fs::symlink_metadata(&full) else {
+            let Some(metadata) = self.checkout.look(&file.path) else {
                 continue;
             };
             if metadata.is_symlink() {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
@@ -188,37 +188,52 @@ fn start_over(land: &Land, course: &Course) {
     land.git(["update-ref", "-d", &course.backups[0].reference]);
 }
 
-fn killed_everywhere(what: What) {
-    let (land, course) = planned(what);
-    let before = contents(&land);
-    let (status, calls) = killed(&land, &course, "never");
+fn killed_everywhere(land: &Land, course: &Course) {
+    let before = contents(land);
+    let (status, calls) = killed(land, course, "never");
     assert!(status.success(), "{status}");
     assert!(calls > 3, "{calls}");
     for kill in kills(calls) {
-        start_over(&land, &course);
-        let (status, _) = killed(&land, &course, &kill);
+        start_over(land, course);
+        let (status, _) = killed(land, course, &kill);
         assert!(!status.success(), "{kill}: it was not killed");
-        let missing: Vec<_> = before.difference(&contents(&land)).cloned().collect();
+        let missing: Vec<_> = before.difference(&contents(land)).cloned().collect();
         assert!(missing.is_empty(), "{kill}: {missing:?}");
-        let again = land.carry_out(&course);
+        let again = land.carry_out(course);
         assert!(again.is_ok(), "{kill}: {again:?}");
-        assert_done(&land, &course, &before);
+        assert_done(land, course, &before);
     }
 }
 
 #[test]
 fn a_squash_that_is_killed_at_any_call_is_finished() {
-    killed_everywhere(What::Squash);
+    let (land, course) = planned(What::Squash);
+    killed_everywhere(&land, &course);
 }
 
 #[test]
 fn a_rebase_that_is_killed_at_any_call_is_finished() {
-    killed_everywhere(What::Rebase);
+    let (land, course) = planned(What::Rebase);
+    killed_everywhere(&land, &course);
 }
 
 #[test]
 fn a_merge_that_is_killed_at_any_call_is_finished() {
-    killed_everywhere(What::Merge);
+    let (land, course) = planned(What::Merge);
+    killed_everywhere(&land, &course);
+}
+
+#[test]
+fn a_folder_that_becomes_a_link_is_not_reached_through_it() {
+    let land = Land::new();
+    land.agent("a", text(&[(3, "x")]));
+    fs::rename(land.main.join("dir"), land.main.join("moved")).unwrap();
+    symlink("moved", land.main.join("dir")).unwrap();
+    land.write_in(&land.main, "moved/b", text(&[(9, "moved")]));
+    land.commit_in(&land.main, "Other", "a link for a folder");
+    let plan = plan_rebase(&land.engine_git(), &land.ground(), None, Hooks::Run);
+    killed_everywhere(&land, &plan.unwrap().course);
+    assert_eq!(land.read("moved/b"), text(&[(9, "moved")]));
 }
 
 /// Kills before the reference moves, when the working tree was brought along already.
