@@ -268,12 +268,12 @@ pub enum Refusal {
     /// Branch and base were merged into each other, so that no one commit is their merge base.
     #[error("the branch and its base have several merge bases")]
     SeveralMergeBases,
-    /// The branch took in another branch, whose commits cannot be replayed.
-    #[error("{merge} merges another branch, {other}")]
+    /// The branch merged a side or another branch, whose commits have no place in one line.
+    #[error("{merge} merges {other}, which cannot be replayed on one line")]
     MergesAnother {
         /// The merge.
         merge: Oid,
-        /// The commit of the other branch.
+        /// The commit that was merged.
         other: Oid,
     },
     /// A hook of the repository said no.

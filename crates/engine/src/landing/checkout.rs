@@ -11,6 +11,7 @@ use amps_core::path::RawPath;
 use amps_core::snapshot::Oid;
 
 use super::branch::unexpected;
+use super::carry_out::take_turn;
 use super::{Ground, LandingError};
 use crate::git::parse::{Differing, GITLINK, Status, parse_diff, parse_status};
 use crate::git::{Call, Git, GitError};
@@ -162,6 +163,19 @@ impl Checkout {
         false
     }
 
+    /// Looks at a path without following a link, not even one in the place of a folder above it:
+    /// what is behind that is somebody else's.
+    pub(super) fn look(&self, path: &RawPath) -> Option<fs::Metadata> {
+        let name = path.as_bytes();
+        let mut above = name.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let is_below_folders = above.all(|(end, _)| {
+            let folder = self.full(&RawPath::new(&name[..end]));
+            fs::symlink_metadata(folder).is_ok_and(|found| found.is_dir())
+        });
+        let found = is_below_folders.then(|| fs::symlink_metadata(self.full(path)));
+        found.and_then(Result::ok)
+    }
+
     pub(super) fn full(&self, path: &RawPath) -> PathBuf {
         self.root.join(OsStr::from_bytes(path.as_bytes()))
     }
@@ -202,6 +216,9 @@ pub(super) fn require_movable(
         return Ok(());
     }
     let differing = differing(git, ground, from, to)?;
+    // While another landing is carried out, a working tree is between two commits. Where nothing can
+    // be written, none is.
+    let _turn = take_turn(ground).ok();
     for checkout in checkouts {
         checkout.require_calm(git)?;
         checkout.require_room(&differing)?;
@@ -252,7 +269,7 @@ pub(super) fn checkouts(
 }
 
 /// Refuses a branch that somebody rebases in any working tree: it would be overwritten at the end.
-fn require_not_rebased(ground: &Ground, reference: &str) -> Result<(), Refusal> {
+pub(super) fn require_not_rebased(ground: &Ground, reference: &str) -> Result<(), Refusal> {
     let linked = fs::read_dir(ground.common_dir.join("worktrees"));
     let linked = linked
         .into_iter()

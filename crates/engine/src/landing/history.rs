@@ -1,6 +1,6 @@
 //! The commits of a branch, read whole, and which commits touched a path.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use amps_core::changeset::CommitMade;
 use amps_core::landing::Refusal;
@@ -16,6 +16,8 @@ use crate::git::{Git, GitError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Commit {
     pub(super) oid: Oid,
+    /// Its place among those that were read with it.
+    place: usize,
     pub(super) tree: Oid,
     /// The tree of the first parent; of a commit without parents, its own.
     pub(super) before: Oid,
@@ -32,8 +34,19 @@ pub(super) struct Commit {
 pub(super) struct Line {
     /// Oldest first.
     pub(super) commits: Vec<Commit>,
-    /// The merges that took in what the base has not, each with what it took in.
-    pub(super) foreign: Vec<(Oid, Oid)>,
+    /// The commits of sides that left the line and were merged back into it, oldest first.
+    pub(super) sides: Vec<Commit>,
+    /// The merges that took in what the base has not.
+    pub(super) joins: Vec<Join>,
+}
+
+/// A merge that took in what the base has not.
+#[derive(Debug)]
+pub(super) struct Join {
+    pub(super) merge: Oid,
+    pub(super) other: Oid,
+    /// Whether it is another branch, and not a side of this one.
+    pub(super) is_foreign: bool,
 }
 
 impl Commit {
@@ -56,6 +69,9 @@ impl Commit {
     }
 }
 
+/// The commits that are looked at, with their parents.
+type Parents = HashMap<Oid, Vec<Oid>>;
+
 impl Line {
     /// Reads the line from `tip` down to what `excluded` reaches.
     pub(super) fn read(
@@ -64,50 +80,61 @@ impl Line {
         tip: &Oid,
         excluded: &Oid,
     ) -> Result<Self, LandingError> {
-        let call = ground
-            .call()
-            .args(["rev-list", "--parents", tip.as_str()])
-            .arg(format!("^{excluded}"));
-        let answer = git.run(&call)?;
-        let text = String::from_utf8_lossy(&answer);
-        let mut parents: HashMap<Oid, Vec<Oid>> = HashMap::new();
-        for line in text.lines() {
-            let names: Option<Vec<Oid>> = line.split(' ').map(Oid::parse).collect();
-            let mut names = names.ok_or_else(|| unexpected(&call, line.as_bytes()))?;
-            parents.insert(names.remove(0), names);
-        }
-        let mut names = Vec::new();
-        let mut foreign = Vec::new();
-        let mut next = Some(tip.clone());
+        let (order, parents) = reached(git, ground, tip, excluded)?;
+        let mut line = HashSet::new();
+        let mut pairs = Vec::new();
+        let mut next = Some(tip);
         while let Some(oid) = next
-            && let Some(above) = parents.get(&oid)
+            && let Some(above) = parents.get(oid)
         {
-            let others = above
-                .iter()
-                .skip(1)
-                .filter(|other| parents.contains_key(other));
-            foreign.extend(others.map(|other| (oid.clone(), other.clone())));
-            next = above.first().cloned();
-            names.push(oid);
+            let others = above.iter().skip(1);
+            let others = others.filter(|other| parents.contains_key(other));
+            pairs.extend(others.map(|other| (oid, other)));
+            next = above.first();
+            line.insert(oid.clone());
         }
-        // The first commit that is not of the line is read for its tree.
-        let below = names.last().and_then(|oid| parents.get(oid)?.first());
-        names.extend(below.cloned());
-        names.reverse();
-        foreign.reverse();
-        let mut commits = read_commits(git, ground, &names)?;
-        for place in 1..commits.len() {
-            commits[place].before = commits[place - 1].tree.clone();
+        let mut sides = HashSet::new();
+        let mut joins = Vec::new();
+        for (merge, other) in pairs.into_iter().rev() {
+            let side = side(&parents, &line, other);
+            joins.push(Join {
+                merge: merge.clone(),
+                other: other.clone(),
+                is_foreign: side.is_none(),
+            });
+            sides.extend(side.into_iter().flatten());
         }
-        commits.retain(|commit| parents.contains_key(&commit.oid));
-        Ok(Self { commits, foreign })
+        let own: Vec<Oid> = order
+            .into_iter()
+            .filter(|oid| line.contains(oid) || sides.contains(oid))
+            .collect();
+        let commits = read_with_trees(git, ground, &own)?;
+        let (commits, sides) = commits.into_iter().partition(|one| line.contains(&one.oid));
+        Ok(Self {
+            commits,
+            sides,
+            joins,
+        })
     }
 
-    /// Refuses merges that took in another branch.
-    pub(super) fn require_own(&self) -> Result<(), Refusal> {
-        match self.foreign.first() {
+    /// Returns the commits of the line and its sides, parents first.
+    pub(super) fn all(&self) -> Vec<&Commit> {
+        let mut all: Vec<&Commit> = self.commits.iter().chain(&self.sides).collect();
+        all.sort_by_key(|commit| commit.place);
+        all
+    }
+
+    /// Returns what was taken in of other branches.
+    pub(super) fn foreign(&self) -> Vec<Oid> {
+        let joins = self.joins.iter().filter(|join| join.is_foreign);
+        joins.map(|join| join.other.clone()).collect()
+    }
+
+    /// Refuses merges that took in what the base has not.
+    pub(super) fn require_no_join(&self) -> Result<(), Refusal> {
+        match self.joins.first() {
             None => Ok(()),
-            Some((merge, other)) => Err(Refusal::MergesAnother {
+            Some(Join { merge, other, .. }) => Err(Refusal::MergesAnother {
                 merge: merge.clone(),
                 other: other.clone(),
             }),
@@ -115,11 +142,80 @@ impl Line {
     }
 }
 
+/// Returns what `tip` reaches and `excluded` does not, parents first.
+fn reached(
+    git: &Git,
+    ground: &Ground,
+    tip: &Oid,
+    excluded: &Oid,
+) -> Result<(Vec<Oid>, Parents), GitError> {
+    let call = ground
+        .call()
+        .args(["rev-list", "--topo-order", "--reverse", "--parents"])
+        .arg(tip.as_str())
+        .arg(format!("^{excluded}"));
+    let answer = git.run(&call)?;
+    let text = String::from_utf8_lossy(&answer);
+    let mut order = Vec::new();
+    let mut parents = Parents::new();
+    for line in text.lines() {
+        let names: Option<Vec<Oid>> = line.split(' ').map(Oid::parse).collect();
+        let mut names = names.ok_or_else(|| unexpected(&call, line.as_bytes()))?;
+        let oid = names.remove(0);
+        order.push(oid.clone());
+        parents.insert(oid, names);
+    }
+    Ok((order, parents))
+}
+
+/// Returns the commits from `tip` down to the line; `None` if it never was on the line.
+fn side(parents: &Parents, line: &HashSet<Oid>, tip: &Oid) -> Option<HashSet<Oid>> {
+    let mut seen = HashSet::new();
+    let mut unseen = vec![tip];
+    let mut left_the_line = false;
+    while let Some(oid) = unseen.pop() {
+        if line.contains(oid) {
+            left_the_line = true;
+        } else if let Some(above) = parents.get(oid)
+            && seen.insert(oid.clone())
+        {
+            unseen.extend(above);
+        }
+    }
+    left_the_line.then_some(seen)
+}
+
+/// Reads commits, each with the tree of its first parent.
+fn read_with_trees(git: &Git, ground: &Ground, own: &[Oid]) -> Result<Vec<Commit>, GitError> {
+    let mut commits = read_commits(git, ground, own)?;
+    let known: HashSet<&Oid> = own.iter().collect();
+    let below: Vec<Oid> = commits
+        .iter()
+        .filter_map(|commit| commit.parents.first())
+        .filter(|parent| !known.contains(parent))
+        .cloned()
+        .collect();
+    let below = read_commits(git, ground, &below)?;
+    let trees: HashMap<Oid, Oid> = commits
+        .iter()
+        .chain(&below)
+        .map(|commit| (commit.oid.clone(), commit.tree.clone()))
+        .collect();
+    for commit in &mut commits {
+        let before = commit.parents.first().and_then(|parent| trees.get(parent));
+        if let Some(before) = before {
+            commit.before = before.clone();
+        }
+    }
+    Ok(commits)
+}
+
 fn read_commits(git: &Git, ground: &Ground, names: &[Oid]) -> Result<Vec<Commit>, GitError> {
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let questions: String = names.iter().map(|oid| format!("{oid}\n")).collect();
+    let lines = names.iter().map(|oid| format!("{oid}\n"));
+    let questions = lines.collect::<Vec<_>>().concat();
     let call = ground
         .call()
         .args(["cat-file", "--batch", "--buffer"])
@@ -140,13 +236,13 @@ fn parse_batch(mut rest: &[u8]) -> Option<Vec<Commit>> {
         let _type = fields.next().filter(|kind| *kind == "commit")?;
         let size: usize = fields.next()?.parse().ok()?;
         let content = rest.get(end + 1..end + 1 + size)?;
-        commits.push(parse_commit(oid, content)?);
+        commits.push(parse_commit(oid, commits.len(), content)?);
         rest = rest.get(end + size + 2..)?;
     }
     Some(commits)
 }
 
-fn parse_commit(oid: Oid, content: &[u8]) -> Option<Commit> {
+fn parse_commit(oid: Oid, place: usize, content: &[u8]) -> Option<Commit> {
     let mut rest = content;
     let mut tree = None;
     let mut parents = Vec::new();
@@ -176,6 +272,7 @@ fn parse_commit(oid: Oid, content: &[u8]) -> Option<Commit> {
     let tree = tree?;
     Some(Commit {
         oid,
+        place,
         before: tree.clone(),
         tree,
         parents,

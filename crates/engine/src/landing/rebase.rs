@@ -9,14 +9,14 @@ use super::checkout::{require_calm_worktree, require_movable};
 use super::history::{Commit, Line, Touches};
 use super::hooks::run_hook;
 use super::merging::{Merged, merge_trees};
-use super::writing::{Author, Draft, write_commits};
+use super::writing::{Draft, Person, write_commits};
 use super::{Ground, Hooks, LandingError};
 use crate::git::Git;
 
 /// Plans to put the commits since the merge base onto the base, or onto what `onto` names.
 ///
 /// A merge of the base within the branch is replayed as what it left to the branch. A merge of
-/// another branch is [`Refusal::MergesAnother`]: its commits are somebody else's.
+/// anything else is [`Refusal::MergesAnother`]: squashed first, there is none of a side.
 pub fn plan_rebase(
     git: &Git,
     ground: &Ground,
@@ -34,18 +34,18 @@ pub fn plan_rebase(
     }
     require_calm_worktree(git, ground)?;
     let line = Line::read(git, ground, tip, base)?;
-    line.require_own()?;
+    line.require_no_join()?;
     if hooks == Hooks::Run {
         run_hook(git, ground, "pre-rebase", &[names[2].as_ref()])?;
     }
     let replayed = replay(git, ground, onto, &line.commits)?;
-    let author = Author::ask(git, ground)?;
+    let person = Person::ask(git, ground)?;
     let drafts: Vec<Draft<'_>> = replayed
         .kept
         .iter()
         .map(|(commit, tree)| Draft::again(commit, tree.clone()))
         .collect();
-    let written = write_commits(git, ground, &author, onto, &drafts)?;
+    let written = write_commits(git, ground, &person, onto, &drafts)?;
     let to = written.last().unwrap_or(onto).clone();
     if to == *tip {
         return Err(Refusal::NothingToDo.into());

@@ -171,6 +171,27 @@ fn another_branch_that_was_merged_in_stays_a_parent_with_its_commits() {
 }
 
 #[test]
+fn a_side_of_the_branch_that_was_merged_back_is_squashed_with_it() {
+    let land = Land::new();
+    land.agent("a", text(&[(3, "x")]));
+    land.git(["checkout", "-q", "-b", "side"]);
+    land.agent("side", "side\n");
+    land.manual("a", text(&[(3, "x, mended")]));
+    land.git(["checkout", "-q", "work"]);
+    land.agent("dir/b", text(&[(3, "x")]));
+    land.git(["merge", "-q", "--no-edit", "side"]);
+    let tree = land.oid("work^{tree}");
+    let plan = land.squash(Manual::Preserve).unwrap();
+    assert_eq!(plan.folded.len(), 4);
+    land.carry_out(&plan.course).unwrap();
+    assert_eq!(land.oid("work^{tree}"), tree);
+    assert_eq!(
+        land.log("main..work"),
+        ["Person: Do all of it", "Manual: mend a"]
+    );
+}
+
+#[test]
 fn uncommitted_work_and_what_others_are_at_is_refused() {
     let land = Land::new();
     land.agent("a", text(&[(3, "x")]));
