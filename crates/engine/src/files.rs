@@ -241,12 +241,6 @@ impl Lock {
         self.file.seek(SeekFrom::Start(0))?;
         writeln!(self.file, "{line}")
     }
-
-    /// Returns the open file. Whoever inherits it shares the lock, which is held until all have
-    /// closed it.
-    pub fn file(&self) -> &File {
-        &self.file
-    }
 }
 
 /// Removes a lock that nobody holds. Returns whether it is gone.

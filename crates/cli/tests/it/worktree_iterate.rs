@@ -315,7 +315,9 @@ fn two_commands_on_one_session_are_never_at_it_together() {
         .run()
         .code(10);
     assert!(
-        second.stderr_text().contains("amps iterate"),
+        second
+            .stderr_text()
+            .contains("error[E029]: held by `amps iterate`"),
         "{}",
         second.text()
     );
@@ -433,4 +435,35 @@ fn where_a_session_stands_is_explained_by_its_last_iteration() {
     assert_eq!(told["status_reason"], "gate-failed");
     assert_eq!(told["iteration"]["verdict"], "gate-failed");
     assert_eq!(told["heard"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn what_cannot_be_begun_changes_nothing_and_says_why() {
+    let home = home();
+    let empty = home.empty_repo("empty");
+    let new = |folder: &std::path::Path, more: &[&str]| {
+        let words = ["new", "--agent", "claude"];
+        home.amps(words.iter().chain(more)).cwd(folder).run()
+    };
+    let refused = new(empty.path(), &["--prompt", "x"]).code(1);
+    assert!(
+        refused.stderr_text().contains("[E004]"),
+        "{}",
+        refused.text()
+    );
+    let repo = home.repo("work");
+    let before = repo.fingerprint();
+    let refused = new(repo.path(), &["--prompt", "x", "--base", "nowhere"]).code(1);
+    assert!(refused.stderr_text().contains("nowhere names no commit"));
+    new(repo.path(), &["--prompt", "  "]).code(2);
+    new(repo.path(), &["--prompt", "x", "--timeout", "soon"]).code(2);
+    new(&home.folder("plain"), &["--prompt", "x"]).code(1);
+    let unknown = ["new", "--prompt", "x", "--agent", "nobody"];
+    home.amps(unknown).cwd(repo.path()).run().code(127);
+    before.assert_same(&repo.fingerprint());
+    let listed = home.amps(["list", "--json"]).run().ok().json();
+    assert_eq!(listed, serde_json::json!([]));
+    home.amps(["iterate", "nobody"]).run().code(1);
+    home.amps(["run", "true"]).run().ok();
+    home.amps(["iterate", "@"]).run().code(13);
 }
