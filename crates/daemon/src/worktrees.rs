@@ -135,9 +135,11 @@ async fn lose(daemon: Arc<Daemon>, id: SessionId, mut iteration: Iteration) {
         match stored.await {
             Ok(Ok(_) | Err(StepError::Refused(_))) => break,
             Ok(Err(error)) => {
-                tracing::error!(session = %id, %error, "a lost iteration is not stored")
+                tracing::error!(session = %id, %error, "a lost iteration is not stored");
             }
-            Err(error) => tracing::error!(session = %id, %error, "a lost iteration is not stored"),
+            Err(error) => {
+                tracing::error!(session = %id, %error, "a lost iteration is not stored");
+            }
         }
         tokio::time::sleep(AGAIN).await;
     }

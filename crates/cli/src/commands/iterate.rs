@@ -90,11 +90,11 @@ impl Teller {
         match &entry.told {
             Told::AgentStarted { command } => {
                 let program = command.first().map_or("the agent", String::as_str);
-                self.say(&format!("iteration {number}: {} runs", visible(program)));
+                faintly(&format!("iteration {number}: {} runs", visible(program)));
             }
             Told::Agent { event } if self.streams => self.event(event),
             Told::GateBegan { command } => {
-                self.say(&format!("iteration {number}: gate `{}`", visible(command)));
+                faintly(&format!("iteration {number}: gate `{}`", visible(command)));
             }
             Told::Agent { .. }
             | Told::Committed { .. }
@@ -106,7 +106,7 @@ impl Teller {
     fn event(&self, event: &AgentEvent) {
         match event {
             AgentEvent::Said { text } | AgentEvent::Wrote { text } => {
-                self.show(&visible_lines(text))
+                self.show(&visible_lines(text));
             }
             AgentEvent::ToolBegan {
                 name, arguments, ..
@@ -127,10 +127,6 @@ impl Teller {
         }
     }
 
-    fn say(&self, text: &str) {
-        output::say(&format!("{FAINT}{text}{FAINT:#}"));
-    }
-
     fn show(&self, text: &str) {
         if self.is_json {
             output::say(text);
@@ -139,6 +135,10 @@ impl Teller {
             drop(output::print(&format!("{text}\n")));
         }
     }
+}
+
+fn faintly(text: &str) {
+    output::say(&format!("{FAINT}{text}{FAINT:#}"));
 }
 
 fn visible_lines(text: &str) -> String {

@@ -170,10 +170,7 @@ pub(crate) fn event(fact: &Fact) -> String {
         Fact::Recorded { recording } => {
             format!("recorded of the terminal: {}", recorded(*recording))
         }
-        Fact::Noted { text } => {
-            let lines: Vec<&str> = text.lines().collect();
-            format!("note: {}", brief(&lines.join(" / "), 400))
-        }
+        Fact::Noted { text } => noted(text),
         Fact::TurnEnded { number } => format!("the agent ended turn {number}"),
         Fact::WorktreeOpened { .. }
         | Fact::OperationBegun { .. }
@@ -185,6 +182,11 @@ pub(crate) fn event(fact: &Fact) -> String {
         | Fact::Merged { .. }
         | Fact::GivenUp { .. } => worktree::event(fact),
     }
+}
+
+fn noted(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    format!("note: {}", brief(&lines.join(" / "), 400))
 }
 
 fn base_captured(tree: &Oid, uncertain: usize) -> String {

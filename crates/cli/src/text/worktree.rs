@@ -202,10 +202,11 @@ pub(crate) fn troubles(view: &WorktreeView) -> String {
 pub(crate) fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     let from = lines.len().saturating_sub(LOG_LINES);
-    let shown = lines.iter().skip(from);
-    shown
-        .map(|line| format!("    {}\n", visible(line)))
-        .collect()
+    let mut text = String::new();
+    for line in lines.iter().skip(from) {
+        text.extend([format!("    {}\n", visible(line))]);
+    }
+    text
 }
 
 /// Returns what is done, as it is said while it is.

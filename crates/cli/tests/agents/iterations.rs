@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use amps_testkit::{Home, Repo};
-use serde_json::Value;
 
 use crate::lab::{AGENT_PATIENCE, EDIT, MORE, prepare, requests};
 use crate::record::AMPS;
@@ -63,10 +62,7 @@ fn two_iterations_are_one_conversation(name: &'static str) {
         assert_eq!(iterations[1]["model"], *model);
     }
     let runs = record["runs"].as_array().unwrap();
-    assert!(
-        runs.iter()
-            .all(|run| run["status"] == Value::from("completed"))
-    );
+    assert!(runs.iter().all(|run| run["status"] == "completed"));
 }
 
 #[test]

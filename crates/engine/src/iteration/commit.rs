@@ -106,7 +106,7 @@ impl Ground<'_> {
         {
             return Err(CommitError::UnderWay { found });
         }
-        Ok(self.oid(self.call().args(["rev-parse", "--verify", "HEAD^{commit}"]))?)
+        Ok(self.oid(&self.call().args(["rev-parse", "--verify", "HEAD^{commit}"]))?)
     }
 
     fn line(&self, call: &Call<'_>) -> Result<String, GitError> {
@@ -116,9 +116,9 @@ impl Ground<'_> {
             .to_owned())
     }
 
-    fn oid(&self, call: Call<'_>) -> Result<Oid, GitError> {
+    fn oid(&self, call: &Call<'_>) -> Result<Oid, GitError> {
         let arguments = call.shown();
-        let found = self.line(&call)?;
+        let found = self.line(call)?;
         Oid::parse(&found).ok_or(GitError::Unexpected { arguments, found })
     }
 
@@ -181,7 +181,7 @@ impl Ground<'_> {
                 call = call.variable(name, value);
             }
         }
-        self.oid(call)
+        self.oid(&call)
     }
 }
 
@@ -199,8 +199,8 @@ pub fn commit_all(
 ) -> Result<Committed, CommitError> {
     let head = ground.head()?;
     let left = ground.stage(leavings)?;
-    let tree = ground.oid(ground.call().arg("write-tree"))?;
-    let before = ground.oid(ground.call().args(["rev-parse", "--verify", "HEAD^{tree}"]))?;
+    let tree = ground.oid(&ground.call().arg("write-tree"))?;
+    let before = ground.oid(&ground.call().args(["rev-parse", "--verify", "HEAD^{tree}"]))?;
     if tree == before {
         return Ok(Committed {
             head,
