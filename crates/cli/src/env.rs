@@ -44,7 +44,7 @@ const DAEMON: [&str; 12] = [
 ];
 
 /// The variables that amps reads, with what each does; the reference is made of this.
-pub(crate) const NAMES: [(&str, &str); 18] = [
+pub(crate) const NAMES: [(&str, &str); 25] = [
     (CONFIG_DIR, "the home, instead of `~/.ampsm`"),
     (
         LOG_LEVEL,
