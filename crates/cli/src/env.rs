@@ -241,6 +241,11 @@ impl Environment {
         self.text("TERM").filter(|kind| kind != "dumb")
     }
 
+    /// Returns a variable that an agent is started with.
+    pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
+        self.os(name).map(OsStr::to_owned)
+    }
+
     /// Returns what the agent of an iteration is given, and its gate: everything but what says that
     /// the repository is another, or that the session is.
     pub(crate) fn for_iteration(&self) -> Vec<(OsString, OsString)> {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::time::optional_seconds;
+
 /// A call of a tool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCall {
@@ -20,6 +22,7 @@ pub struct ToolCall {
     /// When it began: by the agent's clock where that is told, else when we heard of it.
     pub started_at: Timestamp,
     /// How long it took; `None` if its end was not heard of.
+    #[serde(default, with = "optional_seconds")]
     pub duration: Option<Duration>,
     /// How it ended.
     pub outcome: ToolOutcome,

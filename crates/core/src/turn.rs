@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
 use crate::mask::mask;
-use crate::time::Moment;
+use crate::time::{Moment, optional_seconds};
 use crate::tool_call::{ToolCall, ToolOutcome};
 use crate::usage::Usage;
 
@@ -107,6 +107,7 @@ pub enum AgentEvent {
         /// What went wrong.
         error: Option<String>,
         /// How long it took, if the agent told it.
+        #[serde(default, with = "optional_seconds")]
         duration: Option<Duration>,
     },
     /// The agent said something whole: if it is the last, it is the answer.

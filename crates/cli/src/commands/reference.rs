@@ -244,7 +244,7 @@ fn ground_meaning(grounds: &GroundsConfig, key: &str) -> (String, &'static str) 
             "the port from which they are given out",
         ),
         "trash.keep" => (
-            duration(grounds.trash_keep),
+            format!("`{}d`", grounds.trash_keep.as_secs() / 86_400),
             "how long a worktree stays in the trash",
         ),
         _ => (String::new(), ""),

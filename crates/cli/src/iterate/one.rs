@@ -265,8 +265,12 @@ impl<'a> Prepared<'a> {
             }
         };
         let mut iteration = self.iteration.clone();
+        let variable = |name: &str| self.context.environment.variable(name);
+        let agent = self.agent.agent();
+        let noted = record.thread.as_ref();
+        let noted = noted.and_then(|thread| agent.noted_model(thread, &variable));
         iteration.thread_id = record.thread.or(iteration.thread_id);
-        iteration.model = record.model.or(iteration.model);
+        iteration.model = noted.or(record.model).or(iteration.model);
         iteration.usage = record.usage;
         iteration.answer = record.answer;
         iteration.errors.extend(record.errors);

@@ -7,6 +7,7 @@
 mod agent;
 mod endings;
 mod headless;
+mod iterations;
 mod jobs;
 mod lab;
 mod leftovers;
@@ -19,3 +20,4 @@ mod leftovers;
 mod record;
 mod screen;
 mod turns;
+mod unattended;

@@ -59,6 +59,10 @@ pub fn step_worktree(
         .worktree_session(id)?
         .ok_or(LedgerError::Unknown(id))?;
     let before = session.clone();
+    if session.project_id.is_none() {
+        // It is known as soon as one of its runs has been looked at.
+        session.project_id = ledger.project_at(&session.common_dir)?;
+    }
     let facts = session.advance(step, at.at)?;
     let (iteration, tool_calls) = told_of(step);
     // Of an iteration that was judged already nothing is told any more.

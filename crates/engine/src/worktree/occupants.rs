@@ -4,22 +4,36 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::{Refusal, WorktreeError};
+use crate::files;
+
+/// How long a git may take to end by itself, as the maintenance does that a commit leaves behind.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Fails when a process has a folder at or below `root` as its own, or when that cannot be told of
 /// one. Those of other users, and those with more rights than ours, may not be looked at: nobody
 /// started them from here.
 pub(super) fn require_none(root: &Path) -> Result<(), WorktreeError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match occupant(root)? {
+            None => return Ok(()),
+            Some((_, command)) if command.starts_with("git") && Instant::now() < until => {
+                files::pause(PAUSE);
+            }
+            Some((pid, command)) => return Err(Refusal::Occupied { pid, command }.into()),
+        }
+    }
+}
+
+/// Returns the pid and the command of a process that works below a folder.
+fn occupant(root: &Path) -> Result<Option<(u32, String)>, WorktreeError> {
     for pid in own_processes()? {
         match fs::read_link(format!("/proc/{pid}/cwd")) {
-            Ok(folder) if folder.starts_with(root) => {
-                return Err(Refusal::Occupied {
-                    pid,
-                    command: command(pid),
-                }
-                .into());
-            }
+            Ok(folder) if folder.starts_with(root) => return Ok(Some((pid, command(pid)))),
             Ok(_) => {}
             Err(error) if is_gone(&error) || error.kind() == io::ErrorKind::PermissionDenied => {}
             Err(_) => {
@@ -28,7 +42,7 @@ pub(super) fn require_none(root: &Path) -> Result<(), WorktreeError> {
             }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Returns the pids of this user's processes.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use amps_engine::worktree::{
-    RemovalOutcome, SessionLock, carry_out_creation, carry_out_restore, plan_creation,
-    undo_creation,
+    CreationRequest, RemovalOutcome, SessionLock, carry_out_creation, carry_out_restore,
+    empty_trash, plan_creation, undo_creation,
 };
 
 use super::capture_repo::Repo;
@@ -24,6 +24,7 @@ fn on_a_small_disk() {
     match std::env::var(STORY).as_deref() {
         Ok("create") => create_on_a_full_disk(),
         Ok("remove") => remove_on_a_full_disk(),
+        Ok("elsewhere") => remove_on_another_file_system(),
         Ok("read-only") => remove_on_a_disk_that_can_only_be_read(),
         _ => {}
     }
@@ -128,6 +129,45 @@ fn remove_on_a_full_disk() {
     let common_dir = native(&plan.common_dir);
     carry_out_restore(&repo.engine_git(), &common_dir, &lock(&plan)).unwrap();
     assert_eq!(everything_below(&folder), before);
+}
+
+#[test]
+fn a_worktree_on_another_file_system_has_its_trash_there() {
+    tell("elsewhere");
+}
+
+fn remove_on_another_file_system() {
+    let repo = Repo::new();
+    let other = repo.home().join("other");
+    fs::create_dir(&other).unwrap();
+    let mut mount = Command::new("mount");
+    let mount = mount.args(["-t", "tmpfs", "tmpfs"]).arg(&other);
+    assert!(mount.status().unwrap().success());
+    let asked = CreationRequest {
+        worktree_dir: &other,
+        ..request(1)
+    };
+    let git = repo.engine_git();
+    let plan = plan_creation(&git, &repository(&repo), &asked).unwrap();
+    carry_out_creation(&git, &plan, &lock(&plan)).unwrap();
+    let folder = native(&plan.worktree);
+    write(&folder, "untracked", "x\n");
+    let before = everything_below(&folder);
+    let RemovalOutcome::Trashed(entry) = remove(&repo, &plan) else {
+        unreachable!("work went for good");
+    };
+    assert!(native(&entry.plan.trash).starts_with(&other));
+    assert_eq!(everything_below(&native(&entry.plan.trash)), before);
+    let common_dir = native(&plan.common_dir);
+    carry_out_restore(&git, &common_dir, &lock(&plan)).unwrap();
+    assert_eq!(everything_below(&folder), before);
+    remove(&repo, &plan);
+    assert_eq!(empty_trash(&git, &common_dir, |_| true).unwrap().len(), 1);
+    assert_eq!(
+        fs::read_dir(&other).unwrap().count(),
+        0,
+        "nothing is left there"
+    );
 }
 
 #[test]
