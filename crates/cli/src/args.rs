@@ -74,8 +74,20 @@ pub(crate) enum Command {
     New(NewArgs),
     /// Have the agent of a worktree session do one more turn, commit it, and run the gate
     Iterate(IterateArgs),
+    /// Open the agent of a worktree session on this terminal, in its worktree and its conversation;
+    /// `Ctrl-\` and then `d` leaves it again
+    Interactive(InteractiveArgs),
     /// Show how a worktree session stands
     Status(StatusArgs),
+    /// Remove the worktree and the branch of a session; what exists nowhere else goes to the trash
+    Cleanup(CleanupArgs),
+    /// Clean up every session of a repository that is merged or given up, and report what is left over
+    CleanEnvironment(CleanEnvironmentArgs),
+    /// Manage what was cleaned up and can be brought back
+    #[command(subcommand)]
+    Trash(TrashCommand),
+    /// Let the commands run that come with a repository for new worktrees
+    Approve(ApproveArgs),
     /// Run the iterations of a worktree session
     #[command(hide = true, subcommand)]
     Iteration(IterationCommand),
@@ -343,6 +355,99 @@ pub(crate) struct IterateArgs {
     /// Do not wait for the end
     #[arg(long, conflicts_with_all = ["stream", "metrics_file"])]
     pub(crate) detach: bool,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InteractiveArgs {
+    /// An id, the beginning of one, or a name
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+    /// Have another client leave that types in it
+    #[arg(long)]
+    pub(crate) take_over: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CleanupArgs {
+    /// An id, the beginning of one, or a name
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+    /// Give a session up that is not merged, for this reason
+    #[arg(long, value_name = "REASON")]
+    pub(crate) give_up: Option<String>,
+    /// Do not run the teardown commands
+    #[arg(long)]
+    pub(crate) no_teardown: bool,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CleanEnvironmentArgs {
+    /// The repository, or a folder in it
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    pub(crate) repo: PathBuf,
+    /// Only show what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(defer = true)]
+pub(crate) enum TrashCommand {
+    /// List what is in the trash of a repository, the oldest first
+    List(TrashListArgs),
+    /// Bring the worktree and the branch of a session back
+    Restore(TrashRestoreArgs),
+    /// Delete for good what was kept for as long as `trash.keep` says
+    Empty(TrashEmptyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrashListArgs {
+    /// The repository, or a folder in it
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    pub(crate) repo: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrashRestoreArgs {
+    /// An id, the beginning of one, or a name
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: String,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrashEmptyArgs {
+    /// Only this session, however short it was kept: an id, the beginning of one, or a name
+    #[arg(value_name = "SESSION", conflicts_with_all = ["all", "repo"])]
+    pub(crate) session: Option<String>,
+    /// Everything in the trash of the repository, however short it was kept
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// The repository, or a folder in it
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    pub(crate) repo: PathBuf,
+    #[command(flatten)]
+    pub(crate) output: JsonArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    /// The repository, or a folder in it
+    #[arg(long, value_name = "PATH", default_value = ".")]
+    pub(crate) repo: PathBuf,
+    /// Approve without being asked
+    #[arg(long)]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) output: JsonArgs,
 }

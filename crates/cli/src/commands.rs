@@ -1,15 +1,19 @@
 //! One file per command.
 
+mod approve;
 pub(crate) mod attach;
 mod attach_pid;
 mod checkpoint;
 mod checkpoints;
+mod clean_environment;
+mod cleanup;
 mod completions;
 mod daemon;
 mod detach;
 mod diff;
 mod explain;
 mod export_cast;
+mod interactive;
 mod iterate;
 mod list;
 mod log;
@@ -26,6 +30,7 @@ pub(crate) mod show;
 mod status;
 mod stop;
 pub(crate) mod terminal;
+mod trash;
 pub(crate) mod wait;
 
 use amps_core::error::ErrorCode;
@@ -54,10 +59,13 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
             let hold = args.hold.over(cli.hold);
             launch::launch(context, (&options, hold), &args.command)
         }
+        Command::Approve(args) => approve::run(context, &args),
         Command::Attach(args) => attach::run(context, &args),
         Command::AttachPid(args) => attach_pid::run(context, &args),
         Command::Checkpoint(args) => checkpoint::run(context, args),
         Command::Checkpoints(args) => checkpoints::run(context, &args),
+        Command::CleanEnvironment(args) => clean_environment::run(context, &args),
+        Command::Cleanup(args) => cleanup::run(context, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Daemon(command) => daemon::run(context, &command),
         Command::Detach(args) => detach::run(context, &args),
@@ -65,6 +73,7 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
         Command::Explain(args) => explain::run(context, &args),
         Command::Host(command) => launch::hold::host(context, &command),
         Command::ExportCast(args) => export_cast::run(context, &args),
+        Command::Interactive(args) => interactive::run(context, &args),
         Command::Iterate(args) => iterate::run(context, &args),
         Command::Iteration(command) => match command {
             IterationCommand::Run => crate::iterate::be_runner(context),
@@ -85,6 +94,7 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
         Command::Status(args) => status::run(context, &args),
         Command::Stop(args) => stop::run(context, &args),
         Command::Terminal(command) => terminal::run(context, &command),
+        Command::Trash(command) => trash::run(context, &command),
         Command::Wait(args) => wait::run(context, &args),
     }
 }

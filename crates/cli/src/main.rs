@@ -11,6 +11,7 @@ mod held;
 mod iterate;
 mod launch;
 mod output;
+mod progress;
 mod text;
 mod tree_path;
 mod worktree;

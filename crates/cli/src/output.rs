@@ -91,6 +91,11 @@ pub(crate) fn say(text: &str) {
     drop(writeln!(AutoStream::auto(io::stderr()), "{text}"));
 }
 
+/// Writes a question, whose answer stands behind it.
+pub(crate) fn ask(text: &str) {
+    drop(write!(AutoStream::auto(io::stderr()), "{text}"));
+}
+
 /// Shows a fault: heading, message, causes, next step.
 pub(crate) fn complain(fault: &Fault) {
     let Fault {

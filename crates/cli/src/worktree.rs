@@ -1,5 +1,8 @@
 //! What commands on worktree sessions share: finding one, locking it, telling of it.
 
+pub(crate) mod removal;
+pub(crate) mod setup;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};

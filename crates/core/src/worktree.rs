@@ -134,6 +134,8 @@ pub enum OperationKind {
     Merge,
     /// Its worktree and branch are removed.
     Remove,
+    /// Its worktree and branch are brought back from the trash.
+    Restore,
 }
 
 /// What is told of a worktree session. Told twice, it changes nothing.
@@ -241,8 +243,11 @@ impl WorktreeSession {
                 let operation = *operation;
                 let is_new = self.put_down(operation);
                 self.changes = changes.unwrap_or(self.changes);
-                if is_new && operation == OperationKind::Remove {
-                    self.removed_at = Some(at);
+                match operation {
+                    OperationKind::Remove if is_new => self.removed_at = Some(at),
+                    // It stays what it is: a session that is final never changes its status.
+                    OperationKind::Restore if is_new => self.removed_at = None,
+                    _ => {}
                 }
                 Ok(is_new
                     .then_some(Fact::OperationDone { operation, detail })
@@ -254,8 +259,9 @@ impl WorktreeSession {
                 let operation = *operation;
                 let is_new = self.put_down(operation);
                 if is_new && operation == OperationKind::Create {
-                    // There is nothing that it could go on with.
+                    // There is nothing that it could go on with, and nothing to remove.
                     self.follow(Input::GivenUp, at)?;
+                    self.removed_at = Some(at);
                 }
                 Ok(is_new
                     .then_some(Fact::OperationUndone { operation, detail })

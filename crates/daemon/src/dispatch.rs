@@ -86,6 +86,7 @@ pub(crate) async fn answer(daemon: &Arc<Daemon>, request: Request) -> Result<Res
         }
         Request::Checkpoints { .. }
         | Request::Events { .. }
+        | Request::Grounds
         | Request::List(_)
         | Request::Patch { .. }
         | Request::Worktrees => query(daemon, request).await,
@@ -113,6 +114,7 @@ pub(crate) async fn late(daemon: &Arc<Daemon>, request: Request) -> Result<Respo
         | Request::Current { .. }
         | Request::DaemonStatus
         | Request::Events { .. }
+        | Request::Grounds
         | Request::List(_)
         | Request::Note { .. }
         | Request::Patch { .. }

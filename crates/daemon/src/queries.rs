@@ -52,6 +52,7 @@ pub(crate) fn answer(ledger: &dyn Ledger, request: &Request) -> Option<Result<Re
         Request::Patch { reference } => with(ledger, reference, |id| patches(ledger, id)),
         Request::Show { reference, .. } => with(ledger, reference, |id| show(ledger, id)),
         Request::Worktrees => worktrees(ledger).map_err(|error| of_ledger(&error)),
+        Request::Grounds => grounds(ledger).map_err(|error| of_ledger(&error)),
         Request::Checkpoint { .. }
         | Request::Current { .. }
         | Request::DaemonStatus
@@ -130,6 +131,11 @@ fn brief(reference: &str) -> String {
 
 fn worktrees(ledger: &dyn Ledger) -> Result<Response, LedgerError> {
     let sessions = ledger.live_worktree_sessions()?;
+    Ok(Response::Worktrees { sessions })
+}
+
+fn grounds(ledger: &dyn Ledger) -> Result<Response, LedgerError> {
+    let sessions = ledger.grounded_worktree_sessions()?;
     Ok(Response::Worktrees { sessions })
 }
 

@@ -6,7 +6,7 @@ mod gate;
 mod standing;
 
 pub use commit::{CommitError, Committed, Ground, commit_all};
-pub use commits::{agent_commits, changes};
+pub use commits::{agent_commits, changes, summary};
 pub use gate::{GateCommand, LOG_KEPT, judge};
 pub use standing::{Standing, standing};
 

@@ -92,6 +92,9 @@ pub trait Ledger: Send {
     /// Returns the worktree sessions that are not final, or have an operation under way.
     fn live_worktree_sessions(&self) -> Result<Vec<WorktreeSession>, LedgerError>;
 
+    /// Returns the worktree sessions whose worktree has not been removed, final or not.
+    fn grounded_worktree_sessions(&self) -> Result<Vec<WorktreeSession>, LedgerError>;
+
     /// Returns the live worktree session in whose worktree a folder lies.
     fn worktree_session_around(&self, folder: &RawPath) -> Result<Option<SessionId>, LedgerError>;
 

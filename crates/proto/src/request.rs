@@ -130,6 +130,8 @@ pub enum Request {
     },
     /// The worktree sessions that are not final, or that something is being done to.
     Worktrees,
+    /// The worktree sessions whose worktree has not been removed, final or not.
+    Grounds,
 }
 
 /// Which sessions to list.

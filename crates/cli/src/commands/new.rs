@@ -5,16 +5,18 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use amps_core::error::ErrorCode;
-use amps_core::ground::CreationPlan;
+use amps_core::ground::{CreationPlan, PortRange};
 use amps_core::id::SessionId;
 use amps_core::session::{SessionKind, Status};
 use amps_core::time::parse_duration;
 use amps_core::worktree::{Base, Changes, Operation, OperationKind, Step, WorktreeSession};
+use amps_engine::config::Config;
 use amps_engine::git::Git;
+use amps_engine::home::Home;
 use amps_engine::testing::point;
 use amps_engine::worktree::{
-    CreationRequest, Repository, SessionLock, carry_out_creation, furnish, init_submodules,
-    lease_ports, plan_creation, undo_creation,
+    CreationRequest, Repository, SessionLock, WorktreeError, carry_out_creation, free_ports,
+    furnish, init_submodules, lease_ports, plan_creation, undo_creation,
 };
 use amps_proto::fault::Fault;
 use amps_proto::request::Request;
@@ -27,7 +29,8 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::text::brief;
 use crate::text::worktree::short_branch;
-use crate::{Outcome, connect, env, output, worktree};
+use crate::worktree::setup::{self, Asking, Site};
+use crate::{Outcome, connect, env, output, progress, worktree};
 
 /// Words of the prompt that become the name.
 const NAME_WORDS: usize = 6;
@@ -37,9 +40,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Makes a worktree session.
 pub(crate) fn run(context: &Context, args: NewArgs) -> Outcome {
-    let created = create(context, &args)?;
+    let (created, unready) = create(context, &args)?;
     let session = &created.session;
-    if args.output.json && !args.run {
+    if args.output.json && (!args.run || unready.is_some()) {
         output::print_json(&created)?;
     } else if !args.output.json {
         output::print(&format!(
@@ -48,6 +51,10 @@ pub(crate) fn run(context: &Context, args: NewArgs) -> Outcome {
             session.worktree,
             short_branch(&session.branch)
         ))?;
+    }
+    if let Some(failure) = unready {
+        // There it is; it can be mended, and iterated then.
+        return Err(failure);
     }
     if !args.run {
         if !args.output.json {
@@ -71,7 +78,8 @@ pub(crate) fn run(context: &Context, args: NewArgs) -> Outcome {
     super::iterate::run(context, &iterate)
 }
 
-fn create(context: &Context, args: &NewArgs) -> Result<WorktreeView, Failure> {
+/// Makes a session. Also returns what failed in making its worktree ready.
+fn create(context: &Context, args: &NewArgs) -> Result<(WorktreeView, Option<Failure>), Failure> {
     let (home, config) = context.configured()?;
     let prompt = prompt(&args.prompt)?;
     let timeout = args.timeout.as_deref().map(timeout).transpose()?;
@@ -90,17 +98,13 @@ fn create(context: &Context, args: &NewArgs) -> Result<WorktreeView, Failure> {
         session: session_id,
         name: &name,
         base: args.base.as_deref(),
-        default_base: "main",
-        worktree_dir: std::path::Path::new(".worktrees"),
+        default_base: &config.grounds.default_base,
+        worktree_dir: &config.grounds.worktree_dir,
         now: now.at,
     };
     let plan = plan_creation(&git, &repository, &request)?;
     let lock = SessionLock::take(&repository.common_dir, session_id, "amps new", PATIENCE)?;
-    let ports = lease_ports(
-        &home.ports(),
-        session_id,
-        &amps_core::ground::FurnishPolicy::default(),
-    )?;
+    let ports = lease_ports(&home.ports(), session_id, &config.grounds.furnish)?;
     let session = WorktreeSession {
         session_id,
         name,
@@ -146,45 +150,94 @@ fn create(context: &Context, args: &NewArgs) -> Result<WorktreeView, Failure> {
         return Err(connect::unexpected());
     };
     point("new-stored");
-    make(context, &git, (&plan, &lock))
+    let maker = Maker {
+        context,
+        home,
+        config,
+        git,
+        ports,
+    };
+    maker.make(&plan, &lock)
 }
 
-/// Makes what has been stored, or takes it back.
-fn make(
-    context: &Context,
-    git: &Git,
-    (plan, lock): (&CreationPlan, &SessionLock),
-) -> Result<WorktreeView, Failure> {
-    let id = plan.session;
-    if let Err(error) = carry_out_creation(git, plan, lock) {
-        let detail = error.to_string();
-        // What cannot be taken back now is when the session is looked at next.
-        if undo_creation(git, plan, lock).is_ok() {
-            let operation = OperationKind::Create;
-            worktree::tell(context, id, Step::Undone { operation, detail })?;
+/// Makes worktrees.
+struct Maker<'a> {
+    context: &'a Context,
+    home: Home,
+    config: Config,
+    git: Git,
+    ports: Option<PortRange>,
+}
+
+impl Maker<'_> {
+    /// Makes what has been stored, or takes it back.
+    fn make(
+        &self,
+        plan: &CreationPlan,
+        lock: &SessionLock,
+    ) -> Result<(WorktreeView, Option<Failure>), Failure> {
+        let (git, id) = (&self.git, plan.session);
+        let made = progress::saying("making the worktree", || {
+            carry_out_creation(git, plan, lock)
+        });
+        if let Err(error) = made {
+            let detail = error.to_string();
+            // What cannot be taken back now is when the session is looked at next.
+            if undo_creation(git, plan, lock).is_ok() {
+                let operation = OperationKind::Create;
+                worktree::tell(self.context, id, Step::Undone { operation, detail })?;
+                free_ports(&self.home.ports(), id).map_err(WorktreeError::from)?;
+            }
+            return Err(error.into());
         }
-        return Err(error.into());
+        point("new-made");
+        let brought = self.furnish(plan, lock)?;
+        let ready = self.set_up(plan);
+        let ready_words = match &ready {
+            Ok(0) => String::new(),
+            Ok(count) => format!(", {count} setup commands run"),
+            Err(_) => ", and its setup failed".to_owned(),
+        };
+        let step = Step::Done {
+            operation: OperationKind::Create,
+            detail: format!("worktree made, {brought} brought along{ready_words}"),
+            changes: None,
+        };
+        Ok((worktree::tell(self.context, id, step)?, ready.err()))
     }
-    point("new-made");
-    let furnished = furnish(
-        git,
-        plan,
-        &amps_core::ground::FurnishPolicy::default(),
-        lock,
-    )?;
-    let left = init_submodules(git, plan, lock)?;
-    for left in furnished.left.iter().chain(&left) {
-        output::say(&format!(
-            "amps: {} was not brought along: {}",
-            left.path, left.reason
-        ));
+
+    /// Brings along what git does not track, and returns how much that was.
+    fn furnish(&self, plan: &CreationPlan, lock: &SessionLock) -> Result<usize, Failure> {
+        let git = &self.git;
+        let policy = &self.config.grounds.furnish;
+        let furnished = progress::saying("bringing along what git does not track", || {
+            furnish(git, plan, policy, lock)
+        })?;
+        let left = progress::saying("making submodules", || init_submodules(git, plan, lock))?;
+        for left in furnished.left.iter().chain(&left) {
+            output::say(&format!(
+                "amps: {} was not brought along: {}",
+                left.path, left.reason
+            ));
+        }
+        Ok(furnished.brought.len())
     }
-    let step = Step::Done {
-        operation: OperationKind::Create,
-        detail: format!("worktree made, {} brought along", furnished.brought.len()),
-        changes: None,
-    };
-    worktree::tell(context, id, step)
+
+    /// Runs the commands that make the worktree ready.
+    fn set_up(&self, plan: &CreationPlan) -> Result<usize, Failure> {
+        let site = Site {
+            session: plan.session,
+            common_dir: &worktree::native(&plan.common_dir),
+            worktree: &worktree::native(&plan.worktree),
+            ports: self.ports,
+        };
+        setup::set_up(
+            self.context,
+            (&self.home, &self.config),
+            site,
+            Asking::MayAsk,
+        )
+    }
 }
 
 fn prompt(given: &str) -> Result<String, Failure> {

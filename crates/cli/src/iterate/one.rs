@@ -41,7 +41,7 @@ use uuid::Uuid;
 
 use super::journal::{self, Journal, Told};
 use super::order::Order;
-use super::prompt;
+use super::{context as notes, prompt};
 use crate::args::LaunchOptions;
 use crate::context::Context;
 use crate::error::Failure;
@@ -63,7 +63,7 @@ pub(super) fn iterate(
     begun: &mut dyn FnMut(u32),
     goes_on: &dyn Fn(Verdict) -> bool,
 ) -> Result<Verdict, Failure> {
-    let prepared = Prepared::new(context, order, prompt.as_deref(), stop)?;
+    let mut prepared = Prepared::new(context, order, prompt.as_deref(), stop)?;
     let mut journal = Journal::begin(&journal::path(
         &prepared.home,
         order.session_id,
@@ -78,6 +78,8 @@ pub(super) fn iterate(
     )?;
     point("iteration-begun");
     begun(prepared.iteration.number);
+    let trouble = notes::write(prepared.ground(), &prepared.view, &prepared.iteration);
+    prepared.iteration.errors.extend(trouble);
     let mut done = prepared.run_agent(&mut journal);
     point("iteration-agent-ended");
     prepared.commit(&mut done);
@@ -142,10 +144,7 @@ impl<'a> Prepared<'a> {
         let worktree = worktree::native(&session.worktree);
         let ground = worktree::ground(&git, &worktree, &view);
         let number = session.last_iteration + 1;
-        let left = "What was changed and not committed before an agent went on.";
-        let manual = format!("manual: changes before iteration {number}\n\n{left}\n");
-        let committed = commit_all(ground, &manual, agent.agent().leavings())
-            .map_err(|error| worktree::not_committed(&error))?;
+        let committed = commit_left(ground, &agent, number)?;
         let runner = process::identity(std::process::id(), &context.clock);
         let runner =
             runner.ok_or_else(|| Fault::new(ErrorCode::Internal, "/proc cannot be read"))?;
@@ -330,15 +329,7 @@ impl<'a> Prepared<'a> {
         let gist = self.asked.as_deref().unwrap_or(&session.prompt);
         let message = message(session.session_id, iteration.number, gist);
         match commit_all(self.ground(), &message, self.agent.agent().leavings()) {
-            Ok(Committed { head, commit, left }) => {
-                iteration.errors.extend(left);
-                let before = &iteration.head;
-                match agent_commits(self.ground(), before, &head) {
-                    Ok(made) => iteration.agent_commits = made,
-                    Err(error) => iteration.errors.push(chain(&error)),
-                }
-                iteration.commit = commit;
-            }
+            Ok(committed) => note_commits(self.ground(), iteration, committed),
             Err(error) => {
                 iteration.errors.push(chain(&error));
                 done.verdict = Verdict::NotCommitted;
@@ -406,6 +397,8 @@ impl<'a> Prepared<'a> {
         let now = self.context.clock.now().at;
         iteration.verdict = Some(verdict);
         iteration.ended_at = Some(now);
+        let trouble = notes::write(ground, &self.view, &iteration);
+        iteration.errors.extend(trouble);
         let head = ground.head().ok();
         let base = &self.view.session.base.commit;
         let changes = head.and_then(|head| changes(ground, base, &head).ok());
@@ -419,6 +412,29 @@ impl<'a> Prepared<'a> {
         let iteration = Box::new(iteration);
         journal.tell(now, Told::Judged { iteration, goes_on });
     }
+}
+
+/// Commits what a person left in the worktree.
+pub(super) fn commit_left(
+    ground: Ground<'_>,
+    agent: &Configured,
+    number: u32,
+) -> Result<Committed, Failure> {
+    let left = "What was changed and not committed before an agent went on.";
+    let manual = format!("manual: changes before iteration {number}\n\n{left}\n");
+    commit_all(ground, &manual, agent.agent().leavings())
+        .map_err(|error| worktree::not_committed(&error))
+}
+
+/// Notes what was committed of an iteration, by us and by its agent.
+pub(super) fn note_commits(ground: Ground<'_>, iteration: &mut Iteration, committed: Committed) {
+    let Committed { head, commit, left } = committed;
+    iteration.errors.extend(left);
+    match agent_commits(ground, &iteration.head, &head) {
+        Ok(made) => iteration.agent_commits = made,
+        Err(error) => iteration.errors.push(chain(&error)),
+    }
+    iteration.commit = commit;
 }
 
 /// Hears the agent.
@@ -507,7 +523,7 @@ fn with_complaints(mut record: TurnRecord, ending: &TurnEnding, verdict: Verdict
 }
 
 /// Returns the message of the commit of an iteration. `gist` is what was asked, by a person.
-fn message(session: SessionId, number: u32, gist: &str) -> String {
+pub(super) fn message(session: SessionId, number: u32, gist: &str) -> String {
     let mut lines = gist.lines().map(str::trim);
     let first = lines.find(|line| !line.is_empty());
     let subject = brief(first.unwrap_or("an iteration"), SUBJECT - "amp: ".len());
@@ -522,7 +538,7 @@ fn shown(command: &[OsString]) -> Vec<String> {
         .collect()
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let fault = Fault::of(ErrorCode::Internal, error);
     [vec![fault.message], fault.causes].concat().join(": ")
 }

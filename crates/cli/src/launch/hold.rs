@@ -38,6 +38,7 @@ use super::{agent_name, facts};
 use crate::args::{HoldOptions, HostCommand, LaunchOptions};
 use crate::context::Context;
 use crate::error::Failure;
+use crate::iterate::Visit;
 use crate::{Outcome, apart, commands, connect, env, held, output};
 
 /// The words by which this program is a host.
@@ -57,6 +58,9 @@ struct Order {
     command: Vec<RawPath>,
     size: TerminalSize,
     way: Way,
+    /// The worktree session of which it is an iteration.
+    #[serde(default)]
+    visited: Option<SessionId>,
 }
 
 /// How an agent is held.
@@ -165,7 +169,7 @@ pub(super) fn start(
         // cannot be found out, the agent runs all the same.
         commands::terminal::restore(context).ok();
     }
-    let (session_id, warnings) = match order(context, options, (program, command), way) {
+    let (session_id, warnings) = match order(context, options, (program, command), (way, None)) {
         Ok(started) => started,
         Err(NotHeld::Failed(code)) => return Err(Failure::Launch(code)),
         Err(NotHeld::NoHost(fault)) if way.is_shown => {
@@ -193,6 +197,31 @@ pub(super) fn start(
     Ok(Some(ExitCode::SUCCESS))
 }
 
+/// Starts the agent of a worktree session as an iteration of it, held, and shows it here. This
+/// process works in the worktree.
+pub(crate) fn visit(
+    context: &Context,
+    options: &LaunchOptions,
+    (program, command): (&Path, &[OsString]),
+    visited: SessionId,
+) -> Outcome {
+    let is_recorded = context.configured()?.1.record.always;
+    let way = Way {
+        is_shown: true,
+        outlives: true,
+        is_recorded,
+    };
+    let ordered = order(context, options, (program, command), (way, Some(visited)));
+    let (session_id, warnings) = ordered.map_err(|not_held| match not_held {
+        NotHeld::NoHost(fault) => Failure::Fault(fault),
+        NotHeld::Failed(code) => Failure::Launch(code),
+    })?;
+    for warning in warnings {
+        output::say(&format!("amps: {warning}"));
+    }
+    show(context, session_id, way)
+}
+
 /// Shows an agent on the terminal it was started for.
 fn show(context: &Context, session_id: SessionId, way: Way) -> Outcome {
     let signals = if way.outlives {
@@ -215,7 +244,7 @@ fn order(
     context: &Context,
     options: &LaunchOptions,
     (program, command): (&Path, &[OsString]),
-    way: Way,
+    (way, visited): (Way, Option<SessionId>),
 ) -> Result<(SessionId, Vec<String>), NotHeld> {
     if way.is_shown {
         // Keys that are none must not be found out once the agent runs.
@@ -231,6 +260,7 @@ fn order(
         command: command.iter().map(|word| raw(word)).collect(),
         size: terminal::size(rustix::stdio::stdin()),
         way,
+        visited,
     };
     let home = context.home()?;
     home.create()
@@ -294,19 +324,28 @@ struct Prepared {
     listener: Listener,
     size: TerminalSize,
     way: Way,
+    visited: Option<SessionId>,
 }
 
 /// Holds a session until its agent has ended.
 fn hold(context: &Context, prepared: Prepared) -> Outcome {
     let Prepared {
         facts,
-        foreground,
+        mut foreground,
         listener,
         size,
         way,
+        visited,
     } = prepared;
     let home = context.home()?;
     let session_id = facts.session_id;
+    let begun = visited.map(|visited| Visit::begin(context, visited, &facts));
+    let visit = match begun.transpose() {
+        Err(Failure::Fault(fault)) => return say(&Report::NoHost { fault: *fault }),
+        begun => begun?,
+    };
+    let added = visit.as_ref().map(Visit::variables);
+    foreground.variables.extend(added.unwrap_or_default());
     // One that ends with its terminal ends with its login too.
     let outlives = way.outlives;
     let unit = format!("amps-{session_id}.scope");
@@ -339,6 +378,9 @@ fn hold(context: &Context, prepared: Prepared) -> Outcome {
         Err(error) => {
             let detail = format!("the agent could not be started: {error}");
             link.end(Ending::NotStarted, context.clock.now(), detail);
+            if let Some(visit) = visit {
+                visit.end(None);
+            }
             return say(&refusal(&error));
         }
     };
@@ -356,7 +398,7 @@ fn hold(context: &Context, prepared: Prepared) -> Outcome {
         session_id,
         warnings,
     })?;
-    if let Some(recording) = serve(context, host, link)? {
+    if let Some(recording) = serve(context, host, link, visit)? {
         tell_recorded(context, session_id, recording);
     }
     Ok(ExitCode::SUCCESS)
@@ -402,6 +444,7 @@ impl Order {
             listener,
             size: self.size,
             way: self.way,
+            visited: self.visited,
         })
     }
 }
@@ -449,7 +492,12 @@ fn refusal(error: &HostError) -> Report {
 
 /// Holds the session, and keeps its lease meanwhile: a daemon that does not answer must not hold
 /// up what is typed and shown.
-fn serve(context: &Context, mut host: Host, link: Link<'_>) -> Result<Option<Recording>, Failure> {
+fn serve(
+    context: &Context,
+    mut host: Host,
+    link: Link<'_>,
+    visit: Option<Visit<'_>>,
+) -> Result<Option<Recording>, Failure> {
     let (over, told) = UnixStream::pair()?;
     let (end, link) = std::thread::scope(|scope| {
         let keeping = scope.spawn(move || keep(link, &told));
@@ -472,6 +520,10 @@ fn serve(context: &Context, mut host: Host, link: Link<'_>) -> Result<Option<Rec
         format!("the host waited for the agent: {exit}")
     };
     link.end(ending, context.clock.now(), detail);
+    // Who sees the agent hears that it ended when its work is committed.
+    if let Some(visit) = visit {
+        visit.end(Some(exit));
+    }
     Ok(host.leave(end)?)
 }
 

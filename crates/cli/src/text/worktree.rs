@@ -217,6 +217,7 @@ fn doing(kind: OperationKind) -> &'static str {
         OperationKind::Rebase => "being rebased",
         OperationKind::Merge => "being merged",
         OperationKind::Remove => "being removed",
+        OperationKind::Restore => "being brought back",
     }
 }
 

@@ -39,6 +39,16 @@ pub fn changes(ground: Ground<'_>, base: &Oid, head: &Oid) -> Result<Changes, Gi
     Ok(changes)
 }
 
+/// Returns, for people, what the branch changed in which file since it and the base had a commit in
+/// common.
+pub fn summary(ground: Ground<'_>, base: &Oid) -> Result<String, GitError> {
+    let range = format!("{base}...HEAD");
+    let call = Call::alone_within(ground.worktree)
+        .args(["diff", "--stat=100", "-M", "--no-ext-diff", "--no-textconv"])
+        .arg(range);
+    Ok(String::from_utf8_lossy(&ground.git.run(&call)?).into_owned())
+}
+
 /// Returns the commits between two that an agent made itself during an iteration, newest first. The
 /// reflog of the worktree tells them from those that a person made meanwhile.
 pub fn agent_commits(ground: Ground<'_>, from: &Oid, to: &Oid) -> Result<Vec<Oid>, CommitError> {

@@ -373,6 +373,10 @@ impl Ledger for SqliteLedger {
         worktrees::live(&self.connection)
     }
 
+    fn grounded_worktree_sessions(&self) -> Result<Vec<WorktreeSession>, LedgerError> {
+        worktrees::grounded(&self.connection)
+    }
+
     fn worktree_session_around(&self, folder: &RawPath) -> Result<Option<SessionId>, LedgerError> {
         worktrees::around(&self.connection, folder)
     }

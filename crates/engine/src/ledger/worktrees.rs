@@ -131,6 +131,19 @@ pub(super) fn live(connection: &Connection) -> Result<Vec<WorktreeSession>, Ledg
     Ok(found)
 }
 
+/// Returns those whose worktree has not been removed, oldest first.
+pub(super) fn grounded(connection: &Connection) -> Result<Vec<WorktreeSession>, LedgerError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT record FROM session
+         WHERE kind = 'worktree' AND json_extract(record, '$.removed_at') IS NULL
+         ORDER BY created_ms, rowid",
+    )?;
+    let found = statement
+        .query_map([], |row| record(row, 0))?
+        .collect::<Result<_, _>>()?;
+    Ok(found)
+}
+
 /// Returns the worktree session in whose worktree a folder lies.
 pub(super) fn around(
     connection: &Connection,
