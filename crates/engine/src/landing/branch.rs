@@ -30,10 +30,8 @@ fn peel(
     names: &[&str],
     kind: &str,
 ) -> Result<Vec<Option<Oid>>, GitError> {
-    let questions: String = names
-        .iter()
-        .map(|name| format!("{name}^{{{kind}}}\n"))
-        .collect();
+    let peeled = names.iter().map(|name| format!("{name}^{{{kind}}}\n"));
+    let questions = peeled.collect::<Vec<_>>().concat();
     let call = ground
         .call()
         .args(["cat-file", "--batch-check=%(objectname)", "--buffer"])

@@ -3,12 +3,12 @@
 //! The order is backups, index locks, working trees, references, and the locks are let go last. So
 //! whatever a kill leaves is found again by the locks, and until then nobody commits in between.
 
-use amps_core::landing::{Course, Move, Refusal};
+use amps_core::landing::{Backup, Course, Move, Refusal};
 use amps_core::path::RawPath;
 use amps_core::snapshot::Oid;
 
 use super::branch::commits_of;
-use super::checkout::{Checkout, checkouts, differing};
+use super::checkout::{Checkout, checkouts, differing, require_not_rebased};
 use super::grip::{Grip, Hold};
 use super::{Ground, LandingError};
 use crate::files;
@@ -22,40 +22,46 @@ use crate::testing;
 /// [`Refusal::Moved`] says that the plan is void, because somebody else moved a reference. Nothing
 /// has changed then, and a working tree that was brought along before a kill is back.
 pub fn carry_out(git: &Git, ground: &Ground, course: &Course) -> Result<(), LandingError> {
-    let _turn = take_turn(ground)?;
+    let turn = &take_turn(ground)?;
     let steps = steps(git, ground, course)?;
     match standing(git, ground, course)? {
         Standing::Void(refusal) => {
             for step in steps {
-                step.undo(git)?;
+                step.undo(git, turn)?;
             }
             return Err(refusal.into());
         }
         Standing::Arrived => return steps.into_iter().try_for_each(Step::finish),
         Standing::Waiting => {}
     }
-    keep(git, ground, course)?;
+    for one in &course.moves {
+        require_not_rebased(ground, &one.reference)?;
+    }
+    keep(git, ground, course, turn)?;
     testing::point("landing-kept");
     let mut held = Vec::new();
     let brought = steps
         .into_iter()
-        .try_for_each(|step| step.bring(git, &mut held));
+        .try_for_each(|step| step.bring(git, turn, &mut held));
     testing::point("landing-brought");
-    let moved = brought.and_then(|()| Ok(move_all(git, ground, course)?));
+    let moved = brought.and_then(|()| move_all(git, ground, course, turn));
     testing::point("landing-moved");
     if let Err(error) = moved {
         // A killed or failed git may have moved it all the same.
         match standing(git, ground, course)? {
             Standing::Arrived => {}
-            Standing::Waiting => return undo(git, held).and(Err(error)),
-            Standing::Void(refusal) => return undo(git, held).and(Err(refusal.into())),
+            Standing::Waiting => return undo(git, turn, held).and(Err(error)),
+            Standing::Void(refusal) => return undo(git, turn, held).and(Err(refusal.into())),
         }
     }
     held.into_iter().try_for_each(|(_, grip)| grip.release())
 }
 
-/// Waits until no other landing is carried out in the repository; a kill lets the next one in.
-fn take_turn(ground: &Ground) -> Result<files::Lock, LandingError> {
+/// Waits until no other landing is carried out in the repository.
+///
+/// A git that writes is given the lock as its standard input. So a kill lets the next one in, but
+/// not while a git that was left behind is still at work.
+pub(super) fn take_turn(ground: &Ground) -> Result<files::Lock, LandingError> {
     let path = ground.common_dir.join("amps-landing.turn");
     let mut lock = files::Lock::take(&path)?;
     lock.write_pid(std::process::id())
@@ -133,10 +139,15 @@ fn steps(git: &Git, ground: &Ground, course: &Course) -> Result<Vec<Step>, Landi
 }
 
 impl Step {
-    fn bring(self, git: &Git, held: &mut Vec<(Self, Grip)>) -> Result<(), LandingError> {
+    fn bring(
+        self,
+        git: &Git,
+        turn: &files::Lock,
+        held: &mut Vec<(Self, Grip)>,
+    ) -> Result<(), LandingError> {
         let grip = Grip::take(self.checkout.clone(), &self.from, &self.to)?;
         testing::point("landing-gripped");
-        let brought = grip.bring(git, &self.differing, &self.from, &self.to);
+        let brought = grip.bring(git, turn, &self.differing, [&self.from, &self.to]);
         match &brought {
             // Refused at the first look, nothing has changed. Refused after a kill, it stays held
             // until the working tree is as it was left.
@@ -148,20 +159,20 @@ impl Step {
     }
 
     /// Undoes what was begun, if anything was.
-    fn undo(self, git: &Git) -> Result<(), LandingError> {
+    fn undo(self, git: &Git, turn: &files::Lock) -> Result<(), LandingError> {
         match Grip::find(self.checkout.clone(), &self.from, &self.to)? {
             Hold::Untouched => Ok(()),
-            Hold::Held(grip) => self.take_back(git, grip),
+            Hold::Held(grip) => self.take_back(git, turn, grip),
         }
     }
 
-    fn take_back(self, git: &Git, grip: Grip) -> Result<(), LandingError> {
+    fn take_back(self, git: &Git, turn: &files::Lock, grip: Grip) -> Result<(), LandingError> {
         let mirrored: Vec<Differing> = self
             .differing
             .into_iter()
             .map(Differing::mirrored)
             .collect();
-        grip.bring(git, &mirrored, &self.to, &self.from)?;
+        grip.bring(git, turn, &mirrored, [&self.to, &self.from])?;
         grip.release()
     }
 
@@ -174,58 +185,69 @@ impl Step {
     }
 }
 
-fn undo(git: &Git, held: Vec<(Step, Grip)>) -> Result<(), LandingError> {
+fn undo(git: &Git, turn: &files::Lock, held: Vec<(Step, Grip)>) -> Result<(), LandingError> {
     held.into_iter()
-        .try_for_each(|(step, grip)| step.take_back(git, grip.resumed()))
+        .try_for_each(|(step, grip)| step.take_back(git, turn, grip.resumed()))
 }
 
 /// Keeps what the references name now.
-fn keep(git: &Git, ground: &Ground, course: &Course) -> Result<(), LandingError> {
-    let names: Vec<&str> = course
-        .backups
-        .iter()
-        .map(|one| one.reference.as_str())
-        .collect();
+fn keep(
+    git: &Git,
+    ground: &Ground,
+    course: &Course,
+    turn: &files::Lock,
+) -> Result<(), LandingError> {
+    let backups = course.backups.iter();
+    let names: Vec<&str> = backups.map(|one| one.reference.as_str()).collect();
     let found = commits_of(git, ground, &names)?;
-    let mut commands = String::new();
     for (backup, found) in course.backups.iter().zip(found) {
+        let Backup { reference, commit } = backup;
         match found {
-            None => commands.push_str(&format!("create {} {}\n", backup.reference, backup.commit)),
-            Some(found) if found == backup.commit => {}
+            None => {
+                // An empty old value: it must not be there.
+                let call = ground
+                    .call()
+                    .args(["update-ref", "--no-deref", reference, commit.as_str(), ""])
+                    .input_file(turn.file());
+                git.run(&call).map_err(locked)?;
+            }
+            Some(found) if found == *commit => {}
             found => {
                 return Err(Refusal::Moved {
-                    reference: backup.reference.clone(),
-                    expected: backup.commit.clone(),
+                    reference: reference.clone(),
+                    expected: commit.clone(),
                     found,
                 }
                 .into());
             }
         }
     }
-    if commands.is_empty() {
-        return Ok(());
-    }
-    let call = ground
-        .call()
-        .args(["update-ref", "--no-deref", "--stdin"])
-        .input(commands.as_bytes());
-    git.run(&call).map_err(locked)?;
     Ok(())
 }
 
-/// Moves the references in one transaction, as the person would: with a reflog, and asking the hook
+/// Moves the references as the person would: with a reflog, and asking the hook
 /// `reference-transaction`.
-fn move_all(git: &Git, ground: &Ground, course: &Course) -> Result<(), LandingError> {
+fn move_all(
+    git: &Git,
+    ground: &Ground,
+    course: &Course,
+    turn: &files::Lock,
+) -> Result<(), LandingError> {
     let moves = course.moves.iter();
-    let commands: String = moves
-        .map(|one| format!("update {} {} {}\n", one.reference, one.to, one.from))
-        .collect();
-    let call = ground
-        .call()
-        .as_person()
-        .args(["update-ref", "-m", &course.purpose, "--stdin"])
-        .input(commands.as_bytes());
-    git.run(&call).map_err(locked)?;
+    let names: Vec<&str> = moves.map(|one| one.reference.as_str()).collect();
+    let found = commits_of(git, ground, &names)?;
+    for (one, found) in course.moves.iter().zip(found) {
+        if found.as_ref() == Some(&one.to) {
+            continue;
+        }
+        let call = ground
+            .call()
+            .as_person()
+            .args(["update-ref", "-m", &course.purpose, &one.reference])
+            .args([one.to.as_str(), one.from.as_str()])
+            .input_file(turn.file());
+        git.run(&call).map_err(locked)?;
+    }
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use amps_core::path::RawPath;
 use amps_core::snapshot::Oid;
 
 use super::branch::unexpected;
+use super::carry_out::take_turn;
 use super::{Ground, LandingError};
 use crate::git::parse::{Differing, GITLINK, Status, parse_diff, parse_status};
 use crate::git::{Call, Git, GitError};
@@ -202,6 +203,9 @@ pub(super) fn require_movable(
         return Ok(());
     }
     let differing = differing(git, ground, from, to)?;
+    // While another landing is carried out, a working tree is between two commits. Where nothing can
+    // be written, none is.
+    let _turn = take_turn(ground).ok();
     for checkout in checkouts {
         checkout.require_calm(git)?;
         checkout.require_room(&differing)?;
@@ -252,7 +256,7 @@ pub(super) fn checkouts(
 }
 
 /// Refuses a branch that somebody rebases in any working tree: it would be overwritten at the end.
-fn require_not_rebased(ground: &Ground, reference: &str) -> Result<(), Refusal> {
+pub(super) fn require_not_rebased(ground: &Ground, reference: &str) -> Result<(), Refusal> {
     let linked = fs::read_dir(ground.common_dir.join("worktrees"));
     let linked = linked
         .into_iter()

@@ -99,9 +99,9 @@ impl Grip {
     pub(super) fn bring(
         &self,
         git: &Git,
+        turn: &files::Lock,
         differing: &[Differing],
-        other: &Oid,
-        target: &Oid,
+        [other, target]: [&Oid; 2],
     ) -> Result<(), LandingError> {
         if !self.is_resumed {
             self.checkout.require_calm(git)?;
@@ -113,10 +113,10 @@ impl Grip {
             self.sweep(git, differing, is_there)?;
         }
         if is_there {
-            self.put_back(git, differing)?;
+            self.put_back(git, turn)?;
         } else {
             self.checkout.require_room(differing)?;
-            self.read_tree(git, other, target)?;
+            self.read_tree(git, turn, [other, target])?;
             testing::point("landing-tree");
         }
         fs::rename(&self.copy, &self.index).map_err(|error| LandingError::io(&self.index, error))
@@ -162,10 +162,16 @@ impl Grip {
         }
     }
 
-    fn read_tree(&self, git: &Git, other: &Oid, target: &Oid) -> Result<(), LandingError> {
+    fn read_tree(
+        &self,
+        git: &Git,
+        turn: &files::Lock,
+        [other, target]: [&Oid; 2],
+    ) -> Result<(), LandingError> {
         let call = self
             .call()
-            .args(["read-tree", "-m", "-u", other.as_str(), target.as_str()]);
+            .args(["read-tree", "-m", "-u", other.as_str(), target.as_str()])
+            .input_file(turn.file());
         let output = git.output(&call)?;
         let Some(status) = output.status.filter(|status| !status.success()) else {
             return Ok(());
@@ -221,7 +227,15 @@ impl Grip {
         }
         self.checkout.require_none(unknown)?;
         for path in written {
-            files::remove(&self.checkout.full(path))?;
+            let full = self.checkout.full(path);
+            files::remove(&full)?;
+            // A folder may stand where the index has a file.
+            let folders = full.ancestors().skip(1);
+            for folder in folders.take_while(|folder| *folder != self.checkout.root) {
+                if fs::remove_dir(folder).is_err() {
+                    break;
+                }
+            }
         }
         Ok(())
     }
@@ -287,24 +301,13 @@ impl Grip {
     }
 
     /// Writes the files that are missing, as the index has them.
-    fn put_back(&self, git: &Git, differing: &[Differing]) -> Result<(), LandingError> {
-        let mut names: Vec<u8> = Vec::new();
-        for file in differing {
-            let full = self.checkout.full(&file.path);
-            if fs::symlink_metadata(full).is_err() {
-                names.extend_from_slice(file.path.as_bytes());
-                names.push(0);
-            }
-        }
-        if names.is_empty() {
-            return Ok(());
-        }
+    fn put_back(&self, git: &Git, turn: &files::Lock) -> Result<(), LandingError> {
         let call = self
             .call()
-            .args(["checkout-index", "--index", "--quiet", "-z", "--stdin"]);
-        let call = call.input(&names);
+            .args(["checkout-index", "--index", "--quiet", "--all"])
+            .input_file(turn.file());
         let output = git.output(&call)?;
-        // A path that the index does not have is one more complaint, and no harm.
+        // It fails as well where it leaves a file alone because that is there.
         match output.status {
             Some(status) if status.code().is_none() => Err(output.into_error(&call, status).into()),
             _ => Ok(()),

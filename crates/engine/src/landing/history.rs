@@ -119,7 +119,8 @@ fn read_commits(git: &Git, ground: &Ground, names: &[Oid]) -> Result<Vec<Commit>
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let questions: String = names.iter().map(|oid| format!("{oid}\n")).collect();
+    let lines = names.iter().map(|oid| format!("{oid}\n"));
+    let questions = lines.collect::<Vec<_>>().concat();
     let call = ground
         .call()
         .args(["cat-file", "--batch", "--buffer"])

@@ -6,7 +6,7 @@ use amps_core::landing::Refusal;
 
 use super::{Ground, Hooks, LandingError};
 use crate::files;
-use crate::git::{Call, Git};
+use crate::git::Git;
 
 /// Runs a hook in the session's worktree, if the repository has it; it may say no.
 pub(super) fn run_hook(
@@ -15,7 +15,8 @@ pub(super) fn run_hook(
     name: &str,
     arguments: &[&OsStr],
 ) -> Result<(), LandingError> {
-    let call = Call::alone_within(&ground.worktree)
+    let call = ground
+        .call()
         .as_person()
         .args(["hook", "run", "--ignore-missing", name, "--"])
         .args(arguments);

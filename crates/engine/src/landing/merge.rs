@@ -8,7 +8,7 @@ use super::checkout::{require_calm_worktree, require_movable};
 use super::history::Touches;
 use super::hooks::{run_hook, settle_message, with_trailers};
 use super::merging::{Clash, Merged, merge_commits};
-use super::writing::{Author, Draft, write_commits};
+use super::writing::{Draft, Person, write_commits};
 use super::{Ground, Hooks, LandingError};
 use crate::git::Git;
 
@@ -103,8 +103,8 @@ fn merge_commit(
         original: None,
         message: settle_message(git, ground, &message, "merge", request.hooks)?,
     };
-    let author = Author::ask(git, ground)?;
-    let written = write_commits(git, ground, &author, base, &[draft])?;
+    let person = Person::ask(git, ground)?;
+    let written = write_commits(git, ground, &person, base, &[draft])?;
     Ok(written[0].clone())
 }
 

@@ -70,10 +70,8 @@ pub(super) fn try_merges(
     if pairs.is_empty() {
         return Ok(Vec::new());
     }
-    let questions: String = pairs
-        .iter()
-        .map(|(one, other)| format!("{one} {other}\n"))
-        .collect();
+    let lines = pairs.iter().map(|(one, other)| format!("{one} {other}\n"));
+    let questions = lines.collect::<Vec<_>>().concat();
     let aside = Aside::make(git, ground)?;
     let call = aside.apply(stdin_call(ground)).input(questions.as_bytes());
     let answer = git.run(&call)?;

@@ -9,7 +9,7 @@ use super::checkout::{require_calm_worktree, require_movable};
 use super::history::{Commit, Line, Touches};
 use super::hooks::run_hook;
 use super::merging::{Merged, merge_trees};
-use super::writing::{Author, Draft, write_commits};
+use super::writing::{Draft, Person, write_commits};
 use super::{Ground, Hooks, LandingError};
 use crate::git::Git;
 
@@ -39,13 +39,13 @@ pub fn plan_rebase(
         run_hook(git, ground, "pre-rebase", &[names[2].as_ref()])?;
     }
     let replayed = replay(git, ground, onto, &line.commits)?;
-    let author = Author::ask(git, ground)?;
+    let person = Person::ask(git, ground)?;
     let drafts: Vec<Draft<'_>> = replayed
         .kept
         .iter()
         .map(|(commit, tree)| Draft::again(commit, tree.clone()))
         .collect();
-    let written = write_commits(git, ground, &author, onto, &drafts)?;
+    let written = write_commits(git, ground, &person, onto, &drafts)?;
     let to = written.last().unwrap_or(onto).clone();
     if to == *tip {
         return Err(Refusal::NothingToDo.into());

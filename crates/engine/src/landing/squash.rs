@@ -13,7 +13,7 @@ use super::checkout::require_calm_worktree;
 use super::history::{Commit, Line, Touches};
 use super::hooks::{run_hook, settle_message, with_trailers};
 use super::merging::{Clash, Merged, merge_trees};
-use super::writing::{Author, Draft, write_commits};
+use super::writing::{Draft, Person, name_and_address, write_commits};
 use super::{Ground, Hooks, LandingError};
 use crate::git::Git;
 
@@ -52,8 +52,8 @@ pub fn plan_squash(
         return Err(Refusal::NothingToDo.into());
     };
     let arranged = arrange(git, ground, &foot, last, &manual)?;
-    let author = Author::ask(git, ground)?;
-    let message = message(git, ground, request, &author, &folded)?;
+    let person = Person::ask(git, ground)?;
+    let message = message(git, ground, request, &person, &folded)?;
     let agents = Draft {
         tree: arranged.agents,
         others: line
@@ -68,7 +68,7 @@ pub fn plan_squash(
     let mut drafts: Vec<Draft<'_>> = again(&manual[..place], arranged.before);
     drafts.push(agents);
     drafts.extend(again(&manual[place..], arranged.after));
-    let mut written = write_commits(git, ground, &author, &foot, &drafts)?;
+    let mut written = write_commits(git, ground, &person, &foot, &drafts)?;
     let to = written[written.len() - 1].clone();
     let commit = written.remove(place);
     let moved = Move {
@@ -150,7 +150,8 @@ fn arrange(
                 tree = with;
             }
             Merged::Conflict(clashes) => {
-                return Err(conflict(git, ground, foot, last, commit, clashes)?.into());
+                let touches = Touches::between(git, ground, &last.oid, foot)?;
+                return Err(conflict(commit, clashes, &touches).into());
             }
         }
     }
@@ -158,27 +159,19 @@ fn arrange(
 }
 
 /// Tells which paths, and who else wrote them, keep a person's commit from standing on its own.
-fn conflict(
-    git: &Git,
-    ground: &Ground,
-    foot: &Oid,
-    last: &Commit,
-    commit: &Commit,
-    clashes: Vec<Clash>,
-) -> Result<Refusal, LandingError> {
-    let touches = Touches::between(git, ground, &last.oid, foot)?;
+fn conflict(commit: &Commit, clashes: Vec<Clash>, touches: &Touches) -> Refusal {
     let told = commit.told();
     let paths = clashes.into_iter().map(|clash| {
-        let mut path = clash.told(&touches, &Touches::default());
+        let mut path = clash.told(touches, &Touches::default());
         path.ours.retain(|other| other.oid != told.oid);
         path.theirs.push(told.clone());
         path
     });
     let paths = paths.collect();
-    Ok(Refusal::Conflict {
+    Refusal::Conflict {
         commit: Some(told),
         paths,
-    })
+    }
 }
 
 /// Names the session and those whose commits are folded in, and asks the hooks.
@@ -186,15 +179,15 @@ fn message(
     git: &Git,
     ground: &Ground,
     request: &SquashRequest,
-    author: &Author,
+    person: &Person,
     folded: &[&Commit],
 ) -> Result<Vec<u8>, LandingError> {
     let mut trailers: Vec<String> = Vec::new();
     for commit in folded {
-        let person = Author::person(&commit.author);
-        let trailer = format!("Co-authored-by: {}", String::from_utf8_lossy(person));
+        let by = name_and_address(&commit.author);
+        let trailer = format!("Co-authored-by: {}", String::from_utf8_lossy(by));
         let is_persons = commit.parents.len() < 2 && !is_agents(commit, ground);
-        if is_persons && person != author.own() && !trailers.contains(&trailer) {
+        if is_persons && by != person.own() && !trailers.contains(&trailer) {
             trailers.push(trailer);
         }
     }

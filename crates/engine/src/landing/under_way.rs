@@ -146,9 +146,10 @@ pub fn abort(
         Whose::Finished(_) => return Err(not_under_way(&checkout, started)),
         Whose::Nobodys => {
             let tips = require_commits(git, ground, &[&ground.branch])?;
-            return match tips[0] == started.from {
-                true => Ok(None),
-                false => Err(not_under_way(&checkout, started)),
+            return if tips[0] == started.from {
+                Ok(None)
+            } else {
+                Err(not_under_way(&checkout, started))
             };
         }
     }

@@ -44,13 +44,13 @@ impl<'a> Draft<'a> {
 
 /// Who makes the commits, as git would choose, and whether it signs them.
 #[derive(Debug)]
-pub(super) struct Author {
+pub(super) struct Person {
     author: Vec<u8>,
     committer: Vec<u8>,
     signs: bool,
 }
 
-impl Author {
+impl Person {
     /// Asks git.
     pub(super) fn ask(git: &Git, ground: &Ground) -> Result<Self, LandingError> {
         let [author, committer] = ["GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"].map(|name| {
@@ -76,15 +76,9 @@ impl Author {
         })
     }
 
-    /// Returns name and address, as in a trailer.
-    pub(super) fn person(ident: &[u8]) -> &[u8] {
-        let end = ident.iter().rposition(|byte| *byte == b'>');
-        &ident[..end.map_or(0, |end| end + 1)]
-    }
-
     /// Returns the person's own name and address.
     pub(super) fn own(&self) -> &[u8] {
-        Self::person(&self.author)
+        name_and_address(&self.author)
     }
 
     fn is_to_sign(&self, draft: &Draft<'_>) -> bool {
@@ -97,7 +91,7 @@ impl Author {
 pub(super) fn write_commits(
     git: &Git,
     ground: &Ground,
-    author: &Author,
+    person: &Person,
     onto: &Oid,
     drafts: &[Draft<'_>],
 ) -> Result<Vec<Oid>, LandingError> {
@@ -112,10 +106,10 @@ pub(super) fn write_commits(
     }
     let parent = parent.clone();
     let rest = &drafts[written.len()..];
-    if rest.iter().any(|draft| author.is_to_sign(draft)) {
-        written.extend(one_by_one(git, ground, author, parent, rest)?);
+    if rest.iter().any(|draft| person.is_to_sign(draft)) {
+        written.extend(one_by_one(git, ground, person, parent, rest)?);
     } else if !rest.is_empty() {
-        written.extend(all_at_once(git, ground, author, &parent, rest)?);
+        written.extend(all_at_once(git, ground, person, &parent, rest)?);
     }
     Ok(written)
 }
@@ -123,21 +117,21 @@ pub(super) fn write_commits(
 fn one_by_one(
     git: &Git,
     ground: &Ground,
-    author: &Author,
+    person: &Person,
     onto: Oid,
     drafts: &[Draft<'_>],
 ) -> Result<Vec<Oid>, LandingError> {
     let mut written = Vec::new();
     let mut parent = onto;
     for draft in drafts {
-        let call = commit_call(ground, author, &parent, draft);
+        let call = commit_call(ground, person, &parent, draft);
         let output = git.output(&call)?;
         if let Some(status) = output.status
             && !status.success()
         {
             let error = output.into_error(&call, status);
             let words = error.stderr().to_owned();
-            return Err(if author.is_to_sign(draft) {
+            return Err(if person.is_to_sign(draft) {
                 Refusal::CannotSign { words }.into()
             } else {
                 error.into()
@@ -155,7 +149,7 @@ fn one_by_one(
 
 fn commit_call<'a>(
     ground: &Ground,
-    author: &Author,
+    person: &Person,
     parent: &Oid,
     draft: &'a Draft<'_>,
 ) -> Call<'a> {
@@ -173,7 +167,7 @@ fn commit_call<'a>(
     for parent in [parent].into_iter().chain(&draft.others) {
         call = call.args(["-p", parent.as_str()]);
     }
-    let sign = if author.is_to_sign(draft) {
+    let sign = if person.is_to_sign(draft) {
         "--gpg-sign"
     } else {
         "--no-gpg-sign"
@@ -189,6 +183,12 @@ fn commit_call<'a>(
             );
     }
     call.args([sign, "-F", "-"]).input(&draft.message)
+}
+
+/// Returns the name and address of an ident, as in a trailer.
+pub(super) fn name_and_address(ident: &[u8]) -> &[u8] {
+    let end = ident.iter().rposition(|byte| *byte == b'>');
+    &ident[..end.map_or(0, |end| end + 1)]
 }
 
 /// Splits `Name <address> seconds zone`.
@@ -211,7 +211,7 @@ const NOWHERE: &str = "refs/amps/new/landing";
 fn all_at_once(
     git: &Git,
     ground: &Ground,
-    author: &Author,
+    person: &Person,
     onto: &Oid,
     drafts: &[Draft<'_>],
 ) -> Result<Vec<Oid>, LandingError> {
@@ -221,7 +221,7 @@ fn all_at_once(
             0 => onto.to_string(),
             _ => format!(":{place}"),
         };
-        write_draft(&mut stream, author, &parent, place + 1, draft);
+        write_draft(&mut stream, person, &parent, place + 1, draft);
     }
     // Deleted before the end, the branch never becomes a reference.
     let nothing = "0".repeat(onto.as_str().len());
@@ -258,14 +258,14 @@ fn remove_report(git: &Git, ground: &Ground, pid: u32) {
 
 fn write_draft(
     stream: &mut Vec<u8>,
-    author: &Author,
+    person: &Person,
     parent: &str,
     mark: usize,
     draft: &Draft<'_>,
 ) {
     let by = draft
         .original
-        .map_or(&author.author, |original| &original.author);
+        .map_or(&person.author, |original| &original.author);
     let mut line = |parts: &[&[u8]]| {
         for part in parts {
             stream.extend_from_slice(part);
@@ -275,7 +275,7 @@ fn write_draft(
     line(&[b"commit ", NOWHERE.as_bytes()]);
     line(&[b"mark :", mark.to_string().as_bytes()]);
     line(&[b"author ", by]);
-    line(&[b"committer ", &author.committer]);
+    line(&[b"committer ", &person.committer]);
     if let Some(encoding) = draft
         .original
         .and_then(|original| original.encoding.as_ref())
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn an_author_is_taken_apart() {
         let ident: &[u8] = b"A <B> C <a@b> 1 +0100";
-        assert_eq!(Author::person(ident), b"A <B> C <a@b>");
+        assert_eq!(name_and_address(ident), b"A <B> C <a@b>");
         let (name, address, date) = split_ident(b"A B <a@b> 1 +0100");
         assert_eq!(
             (name, address, date),

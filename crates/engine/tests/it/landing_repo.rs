@@ -169,6 +169,7 @@ impl Land {
         self.git_in(&self.tree, arguments)
     }
 
+    #[expect(clippy::unused_self, reason = "it reads like the others")]
     pub(crate) fn write_in(&self, folder: &Path, path: &str, content: impl AsRef<[u8]>) {
         let full = folder.join(path);
         fs::create_dir_all(full.parent().unwrap()).unwrap();
@@ -270,10 +271,11 @@ impl Land {
         while let Some(folder) = unread.pop() {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
-                let name = path.to_string_lossy().into_owned();
                 assert!(
-                    !name.ends_with(".lock") && !name.ends_with("amps-landing"),
-                    "{name} is left"
+                    path.extension().is_none_or(|end| end != "lock")
+                        && !path.ends_with("amps-landing"),
+                    "{} is left",
+                    path.display()
                 );
                 if path.is_dir() {
                     unread.push(path);
@@ -286,8 +288,7 @@ impl Land {
 /// Returns why something was refused.
 #[track_caller]
 pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, LandingError>) -> Refusal {
-    match result {
-        Err(LandingError::Refused(refusal)) => *refusal,
-        other => panic!("not refused: {other:?}"),
-    }
+    let error = result.unwrap_err();
+    assert!(error.refusal().is_some(), "{error:?}");
+    error.refusal().unwrap().clone()
 }

@@ -1,0 +1,311 @@
+//! Whatever is killed while a plan is carried out, at whatever call of git: carried out again, it is
+//! done, or void with everything as before. Nothing that ever was in a worktree is lost.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+use amps_core::landing::{Course, Manual, Refusal};
+use amps_engine::files::write_private;
+use amps_engine::git::{Environment, Git};
+use amps_engine::landing::{Ground, Hooks, MergeRequest, carry_out, plan_merge, plan_rebase};
+use serde_json::json;
+
+use super::landing_repo::{Land, refusal, text};
+
+/// Stands before git: counts its calls, and at one of them kills git's parent: before git
+/// does what it is asked, after it has, or so that it goes on alone.
+const COUNTING_GIT: &str = r#"#!/bin/sh
+n=$(($(cat "$AMPS_TEST_COUNT") + 1)); echo $n > "$AMPS_TEST_COUNT"
+[ "$AMPS_TEST_KILL" = "before $n" ] && kill -9 $PPID && exit 1
+[ "$AMPS_TEST_KILL" = "beside $n" ] && kill -9 $PPID
+"$AMPS_TEST_GIT" "$@"
+s=$?
+[ "$AMPS_TEST_KILL" = "after $n" ] && kill -9 $PPID
+exit $s
+"#;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Squash,
+    Rebase,
+    Merge,
+}
+
+/// A branch and a base with changes of all kinds, and a plan.
+fn planned(what: What) -> (Land, Course) {
+    let land = Land::new();
+    land.agent("a", text(&[(3, "x")]));
+    land.manual("name with\nbreak", "by hand\n");
+    fs::remove_file(land.tree.join("dir/b")).unwrap();
+    land.agent("dir/b/now/deep", "made\n");
+    if what == What::Rebase {
+        land.base("a", text(&[(18, "base")]));
+        land.base("folder/new", "base\n".repeat(1000));
+        land.base("other", "base\n");
+    }
+    let git = land.engine_git();
+    let course = match what {
+        What::Squash => land.squash(Manual::Preserve).unwrap().course,
+        What::Rebase => {
+            let plan = plan_rebase(&git, &land.ground(), None, Hooks::Run);
+            plan.unwrap().course
+        }
+        What::Merge => {
+            let plan = plan_merge(&git, &land.ground(), &MergeRequest::default());
+            plan.unwrap().course
+        }
+    };
+    (land, course)
+}
+
+/// The product's half, in a process of its own that can be killed. Only with the variable that names
+/// its case does it do anything.
+#[test]
+fn a_process_of_its_own_carries_out() {
+    let Some(case) = std::env::var_os("AMPS_TEST_CASE") else {
+        return;
+    };
+    let case: serde_json::Value = serde_json::from_slice(&fs::read(case).unwrap()).unwrap();
+    let text = |name: &str| case[name].as_str().unwrap().to_owned();
+    let ground = Ground {
+        session: text("session").parse().unwrap(),
+        common_dir: text("common_dir").into(),
+        worktree: text("worktree").into(),
+        branch: text("branch"),
+        base_ref: text("base_ref"),
+        prefix: "amp:".to_owned(),
+    };
+    let passed = ["AMPS_TEST_COUNT", "AMPS_TEST_KILL", "AMPS_TEST_GIT"];
+    let passed = passed
+        .iter()
+        .filter_map(|name| Some((name.into(), std::env::var_os(name)?)));
+    let git = Git::new(
+        text("git").into(),
+        Environment {
+            path: std::env::var_os("PATH").unwrap(),
+            home: Some(text("home").into()),
+            xdg_config_home: None,
+            passed: passed
+                .chain([("GIT_CONFIG_NOSYSTEM".into(), "1".into())])
+                .collect(),
+        },
+    );
+    let course: Course = serde_json::from_value(case["course"].clone()).unwrap();
+    carry_out(&git, &ground, &course).unwrap();
+}
+
+fn real_git() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    let mut folders = std::env::split_paths(&path);
+    folders
+        .find_map(|folder| Some(folder.join("git")).filter(|git| git.is_file()))
+        .unwrap()
+}
+
+/// Carries out in a process of its own, which is killed at the call; returns how it ended and how
+/// many calls there were.
+fn killed(land: &Land, course: &Course, kill: &str) -> (ExitStatus, u32) {
+    let wrapper = land.home().join("counting-git");
+    write_private(&wrapper, COUNTING_GIT.as_bytes()).unwrap();
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+    let count = land.home().join("count");
+    write_private(&count, b"0").unwrap();
+    let status = apart(land, course, &wrapper, |child| {
+        child
+            .env("AMPS_TEST_COUNT", &count)
+            .env("AMPS_TEST_KILL", kill)
+            .env("AMPS_TEST_GIT", real_git())
+    });
+    let count = fs::read_to_string(count).unwrap().trim().parse().unwrap();
+    (status, count)
+}
+
+/// Carries out in a process of its own with this git.
+fn apart(
+    land: &Land,
+    course: &Course,
+    git: &Path,
+    set: impl FnOnce(&mut Command) -> &mut Command,
+) -> ExitStatus {
+    let ground = land.ground();
+    let case = land.home().join("case");
+    let facts = json!({
+        "session": ground.session.to_string(),
+        "common_dir": ground.common_dir,
+        "worktree": ground.worktree,
+        "branch": ground.branch,
+        "base_ref": ground.base_ref,
+        "git": git,
+        "home": land.home(),
+        "course": course,
+    });
+    write_private(&case, facts.to_string().as_bytes()).unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", "landing_crash::a_process_of_its_own_carries_out"])
+        .env("AMPS_TEST_CASE", &case);
+    set(&mut child).output().unwrap().status
+}
+
+/// Every content in the working trees and what every reference reaches.
+fn contents(land: &Land) -> BTreeSet<String> {
+    let mut all = land.reachable();
+    for folder in [&land.main, &land.tree] {
+        let staged = land.git_in(folder, ["ls-files", "--stage", "-z"]);
+        let oids = staged.split('\0').filter_map(|line| line.split(' ').nth(1));
+        all.extend(oids.map(str::to_owned));
+    }
+    all
+}
+
+#[track_caller]
+fn assert_done(land: &Land, course: &Course, before: &BTreeSet<String>) {
+    let moved = &course.moves[0];
+    assert_eq!(land.oid(&moved.reference), moved.to);
+    for folder in [&land.main, &land.tree] {
+        assert_eq!(land.git_in(folder, ["status", "--porcelain"]), "");
+    }
+    land.assert_calm();
+    let lost: Vec<_> = before.difference(&land.reachable()).cloned().collect();
+    assert!(lost.is_empty(), "{lost:?}");
+}
+
+fn killed_everywhere(what: What) {
+    let (land, course) = planned(what);
+    let (status, calls) = killed(&land, &course, "never");
+    assert!(status.success(), "{status}");
+    assert!(calls > 3, "{calls}");
+    for call in 1..=calls {
+        for when in ["before", "beside", "after"] {
+            let kill = format!("{when} {call}");
+            let (land, course) = planned(what);
+            let before = contents(&land);
+            let (status, _) = killed(&land, &course, &kill);
+            assert!(!status.success(), "{kill}: it was not killed");
+            let missing: Vec<_> = before.difference(&contents(&land)).cloned().collect();
+            assert!(missing.is_empty(), "{kill}: {missing:?}");
+            let again = land.carry_out(&course);
+            assert!(again.is_ok(), "{kill}: {again:?}");
+            assert_done(&land, &course, &before);
+        }
+    }
+}
+
+#[test]
+fn a_squash_that_is_killed_at_any_call_is_finished() {
+    killed_everywhere(What::Squash);
+}
+
+#[test]
+fn a_rebase_that_is_killed_at_any_call_is_finished() {
+    killed_everywhere(What::Rebase);
+}
+
+#[test]
+fn a_merge_that_is_killed_at_any_call_is_finished() {
+    killed_everywhere(What::Merge);
+}
+
+/// Killed after the working tree was brought along, before the reference moved.
+fn between(what: What) -> (Land, Course) {
+    let (land, course) = planned(what);
+    let (_, calls) = killed(&land, &course, "never");
+    let mut tries = (1..=calls).rev().map(|call| {
+        let (land, course) = planned(what);
+        killed(&land, &course, &format!("before {call}"));
+        (land, course)
+    });
+    tries
+        .find(|(land, course)| land.oid(&course.moves[0].reference) == course.moves[0].from)
+        .unwrap()
+}
+
+#[test]
+fn a_plan_that_became_void_after_a_kill_takes_back_what_it_did() {
+    let (land, course) = between(What::Rebase);
+    assert_ne!(land.git(["status", "--porcelain"]), "");
+    let elsewhere = land.git(["commit-tree", "-m", "moved", "-p", "work", "work^{tree}"]);
+    land.git(["update-ref", "refs/heads/work", &elsewhere]);
+    let refused = refusal(land.carry_out(&course));
+    assert!(matches!(refused, Refusal::Moved { .. }), "{refused:?}");
+    assert_eq!(land.oid("work").as_str(), elsewhere);
+    land.assert_calm();
+}
+
+#[test]
+fn a_kill_leaves_the_index_locked_so_that_nobody_commits_in_between() {
+    let (land, course) = between(What::Merge);
+    let commit = ["commit", "-q", "--allow-empty", "-m", "in between"];
+    assert!(!land.try_git(&land.main, commit).status.success());
+    land.carry_out(&course).unwrap();
+    land.assert_calm();
+}
+
+#[test]
+fn an_edit_after_a_kill_is_not_overwritten() {
+    let (land, course) = between(What::Rebase);
+    land.write("a", "edited\n");
+    let Refusal::Dirty { paths, .. } = refusal(land.carry_out(&course)) else {
+        panic!("not refused");
+    };
+    assert_eq!(
+        (paths[0].to_string().as_str(), land.read("a").as_str()),
+        ("a", "edited\n")
+    );
+    fs::remove_file(land.tree.join("a")).unwrap();
+    land.carry_out(&course).unwrap();
+    assert_eq!(land.read("a"), text(&[(3, "x"), (18, "base")]));
+    land.assert_calm();
+}
+
+/// Has a filter kill the git that writes files, in the middle of one of them.
+fn dies_while_writing(land: &Land, also_us: bool) {
+    let target = if also_us {
+        "kill -9 $(cut -d' ' -f4 /proc/$PPID/stat); kill -9 $PPID"
+    } else {
+        "kill -9 $PPID"
+    };
+    let filter = land.home().join("filter");
+    let script = format!(
+        "#!/bin/sh\nif [ -f {armed} ]; then rm {armed}; {target}; fi\ncat\n",
+        armed = land.home().join("armed").display(),
+    );
+    write_private(&filter, script.as_bytes()).unwrap();
+    fs::set_permissions(&filter, fs::Permissions::from_mode(0o755)).unwrap();
+    write_private(&land.home().join("armed"), b"").unwrap();
+    land.git(["config", "filter.dies.smudge", filter.to_str().unwrap()]);
+    land.git(["config", "filter.dies.clean", "cat"]);
+    let attributes = land.common_dir.join("info/attributes");
+    fs::create_dir_all(attributes.parent().unwrap()).unwrap();
+    write_private(&attributes, b"folder/new filter=dies\n").unwrap();
+}
+
+#[test]
+fn a_git_that_dies_while_it_writes_leaves_all_as_before() {
+    let (land, course) = planned(What::Rebase);
+    let before = contents(&land);
+    dies_while_writing(&land, false);
+    let failed = land.carry_out(&course).unwrap_err();
+    assert!(failed.refusal().is_none(), "{failed:?}");
+    assert_eq!(land.oid("work"), course.moves[0].from);
+    land.assert_calm();
+    land.carry_out(&course).unwrap();
+    assert_done(&land, &course, &before);
+}
+
+#[test]
+fn killed_with_its_git_in_the_middle_of_a_file_it_is_finished() {
+    let (land, course) = planned(What::Rebase);
+    let before = contents(&land);
+    dies_while_writing(&land, true);
+    // Without the wrapper: the parent of git is the process that carries out.
+    let status = apart(&land, &course, &real_git(), |child| child);
+    assert!(!status.success());
+    // As a git leaves it that dies between two blocks of a large file.
+    land.write("folder/new", "base\n".repeat(10) + "ba");
+    land.carry_out(&course).unwrap();
+    assert_done(&land, &course, &before);
+}
