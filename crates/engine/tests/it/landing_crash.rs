@@ -173,24 +173,36 @@ fn assert_done(land: &Land, course: &Course, before: &BTreeSet<String>) {
     assert!(lost.is_empty(), "{lost:?}");
 }
 
+/// Every way to be killed at every call, of which there are so many.
+fn kills(calls: u32) -> impl Iterator<Item = String> {
+    let ways = ["before", "beside", "after"];
+    (1..=calls).flat_map(move |call| ways.map(|way| format!("{way} {call}")))
+}
+
+/// Brings everything back to where it was before the plan was carried out.
+fn start_over(land: &Land, course: &Course) {
+    let moved = &course.moves[0];
+    let is_base = moved.reference == "refs/heads/main";
+    let folder = if is_base { &land.main } else { &land.tree };
+    land.git_in(folder, ["reset", "-q", "--hard", moved.from.as_str()]);
+    land.git(["update-ref", "-d", &course.backups[0].reference]);
+}
+
 fn killed_everywhere(what: What) {
     let (land, course) = planned(what);
+    let before = contents(&land);
     let (status, calls) = killed(&land, &course, "never");
     assert!(status.success(), "{status}");
     assert!(calls > 3, "{calls}");
-    for call in 1..=calls {
-        for when in ["before", "beside", "after"] {
-            let kill = format!("{when} {call}");
-            let (land, course) = planned(what);
-            let before = contents(&land);
-            let (status, _) = killed(&land, &course, &kill);
-            assert!(!status.success(), "{kill}: it was not killed");
-            let missing: Vec<_> = before.difference(&contents(&land)).cloned().collect();
-            assert!(missing.is_empty(), "{kill}: {missing:?}");
-            let again = land.carry_out(&course);
-            assert!(again.is_ok(), "{kill}: {again:?}");
-            assert_done(&land, &course, &before);
-        }
+    for kill in kills(calls) {
+        start_over(&land, &course);
+        let (status, _) = killed(&land, &course, &kill);
+        assert!(!status.success(), "{kill}: it was not killed");
+        let missing: Vec<_> = before.difference(&contents(&land)).cloned().collect();
+        assert!(missing.is_empty(), "{kill}: {missing:?}");
+        let again = land.carry_out(&course);
+        assert!(again.is_ok(), "{kill}: {again:?}");
+        assert_done(&land, &course, &before);
     }
 }
 
@@ -209,18 +221,58 @@ fn a_merge_that_is_killed_at_any_call_is_finished() {
     killed_everywhere(What::Merge);
 }
 
-/// Killed after the working tree was brought along, before the reference moved.
+/// Kills before the reference moves, when the working tree was brought along already.
+fn kill_between(land: &Land, course: &Course) {
+    let (_, calls) = killed(land, course, "never");
+    for call in (1..=calls).rev() {
+        start_over(land, course);
+        killed(land, course, &format!("before {call}"));
+        if land.oid(&course.moves[0].reference) == course.moves[0].from {
+            return;
+        }
+        land.carry_out(course).unwrap();
+    }
+}
+
 fn between(what: What) -> (Land, Course) {
     let (land, course) = planned(what);
+    kill_between(&land, &course);
+    (land, course)
+}
+
+#[test]
+fn taking_back_may_be_killed_at_any_call_too() {
+    let (land, course) = between(What::Rebase);
+    let from = course.moves[0].from.as_str();
+    let elsewhere = land.git([
+        "commit-tree",
+        "-m",
+        "moved",
+        "-p",
+        from,
+        &format!("{from}^{{tree}}"),
+    ]);
+    let move_away = || land.git(["update-ref", "refs/heads/work", &elsewhere]);
+    move_away();
+    // It fails by itself when it has taken all back: the plan is void.
     let (_, calls) = killed(&land, &course, "never");
-    let mut tries = (1..=calls).rev().map(|call| {
-        let (land, course) = planned(what);
-        killed(&land, &course, &format!("before {call}"));
-        (land, course)
-    });
-    tries
-        .find(|(land, course)| land.oid(&course.moves[0].reference) == course.moves[0].from)
-        .unwrap()
+    assert!(calls > 3, "{calls}");
+    land.assert_calm();
+    for kill in kills(calls) {
+        land.git(["update-ref", "refs/heads/work", from]);
+        land.git(["update-ref", "-d", &course.backups[0].reference]);
+        land.carry_out(&course).unwrap();
+        kill_between(&land, &course);
+        move_away();
+        killed(&land, &course, &kill);
+        let refused = refusal(land.carry_out(&course));
+        assert!(
+            matches!(refused, Refusal::Moved { .. }),
+            "{kill}: {refused:?}"
+        );
+        assert_eq!(land.oid("work").as_str(), elsewhere, "{kill}");
+        land.assert_calm();
+    }
 }
 
 #[test]
