@@ -225,11 +225,6 @@ impl Lock {
         }
     }
 
-    /// Returns the open file. A child that is given it holds the lock too, for as long as it lives.
-    pub fn file(&self) -> &File {
-        &self.file
-    }
-
     /// Writes the holder's pid into the lock file, for people.
     pub fn write_pid(&mut self, pid: u32) -> io::Result<()> {
         self.write(&pid.to_string())

@@ -115,7 +115,11 @@ impl Line {
     }
 }
 
-fn read_commits(git: &Git, ground: &Ground, names: &[Oid]) -> Result<Vec<Commit>, GitError> {
+pub(super) fn read_commits(
+    git: &Git,
+    ground: &Ground,
+    names: &[Oid],
+) -> Result<Vec<Commit>, GitError> {
     if names.is_empty() {
         return Ok(Vec::new());
     }

@@ -102,6 +102,37 @@ pub fn start(
     run(git, ground, &checkout, &call)
 }
 
+/// How something stands that was to be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// It waits for a person.
+    Waiting {
+        /// The paths that are to be resolved.
+        paths: Vec<RawPath>,
+    },
+    /// It has come to its end.
+    Finished {
+        /// What the branch names now.
+        to: Oid,
+    },
+    /// It never was started, or somebody gave it up.
+    Absent,
+}
+
+/// Looks how something stands that was to be started, and changes nothing.
+pub fn look(git: &Git, ground: &Ground, started: &Started) -> Result<Sight, LandingError> {
+    let Some(checkout) = worktree(git, ground)? else {
+        return Ok(Sight::Absent);
+    };
+    Ok(match whose(git, ground, &checkout, started)? {
+        Whose::Ours => Sight::Waiting {
+            paths: unmerged(git, &checkout)?,
+        },
+        Whose::Finished(to) => Sight::Finished { to },
+        Whose::Others(_) | Whose::Nobodys => Sight::Absent,
+    })
+}
+
 /// Goes on once the person has resolved and added the paths. Finished by the person, it is done.
 pub fn go_on(
     git: &Git,
