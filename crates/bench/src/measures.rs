@@ -11,8 +11,9 @@ mod idle;
 mod launch;
 mod listing;
 mod safety;
+mod worktrees;
 
-use crate::{Outcome, bench::Bench, report::Report, report::Row};
+use crate::{Outcome, bench::Bench, report::Report};
 
 /// A measure takes its samples and adds its rows.
 pub(crate) type Measure = fn(&Bench, &mut Report) -> Outcome<()>;
@@ -35,14 +36,10 @@ pub(crate) const MEASURES: &[(&str, Measure)] = &[
     ("P14", death::killed_wrapper),
     ("P15", death::survivor),
     ("P16", safety::commits),
-    ("P17", worktrees),
+    ("P17", worktrees::at_once),
+    ("P18", worktrees::ready),
     ("P21", listing::newest),
+    ("I1", worktrees::iteration),
+    ("I2", worktrees::squash),
+    ("I3", worktrees::conflicts),
 ];
-
-/// P17 belongs to worktree sessions, which come later.
-#[expect(clippy::unnecessary_wraps, reason = "has the form of every measure")]
-fn worktrees(_: &Bench, report: &mut Report) -> Outcome<()> {
-    let row = Row::new("P17", "8 or 20 worktree sessions at once");
-    report.row(row.because("later issue"));
-    Ok(())
-}

@@ -19,6 +19,7 @@ mod tests;
 pub mod transcripts;
 mod words;
 
+use std::ffi::OsString;
 use std::fmt::Debug;
 
 use amps_core::exit::Exit;
@@ -59,6 +60,16 @@ pub trait Agent: Debug + Send + Sync {
 
     /// Returns its transcripts, if they can be read.
     fn transcripts(&self) -> Option<&dyn Transcripts> {
+        None
+    }
+
+    /// Looks up the model that answered last in a conversation, where an agent notes that and does not
+    /// tell it. `variable` are those that the agent was started with.
+    fn noted_model(
+        &self,
+        _thread: &ThreadId,
+        _variable: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Option<String> {
         None
     }
 

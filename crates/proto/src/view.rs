@@ -297,7 +297,9 @@ impl SessionRow {
         if let Some(seconds) = self.duration {
             return Duration::try_from_secs_f64(seconds).ok();
         }
-        if self.status.is_final() {
+        // A worktree session takes time only while somebody is at it.
+        let rests = self.kind == SessionKind::Worktree && self.status != Status::Active;
+        if self.status.is_final() || rests {
             return None;
         }
         Duration::try_from(now.duration_since(self.started_at.unwrap_or(self.created_at))).ok()

@@ -1,16 +1,19 @@
 //! `amps explain`: which evidence led to a status, or what an error code means.
 
+mod worktree;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
 use amps_core::error::ErrorCode;
 use amps_core::event::{Event, Fact};
 use amps_core::evidence::{Evidence, EvidenceKind};
+use amps_core::id::SessionId;
 use amps_core::path::visible;
 use amps_proto::fault::Fault;
 use amps_proto::request::Request;
 use amps_proto::response::Response;
-use amps_proto::view::SessionView;
+use amps_proto::view::{SessionView, WorktreeView};
 use serde_json::json;
 
 use crate::args::ExplainArgs;
@@ -31,8 +34,11 @@ pub(crate) fn run(context: &Context, args: &ExplainArgs) -> Outcome {
     {
         return explain_code(code, args.output.json);
     }
-    match (show::fetch_settled(context, &args.subject), code) {
-        (Ok(view), _) => explain_session(context, &view, args.output.json),
+    let json = args.output.json;
+    match (show::ask_settled(context, &args.subject), code) {
+        (Ok(Response::Session(view)), _) => explain_session(context, &view, json),
+        (Ok(Response::Worktree(view)), _) => explain_worktree(context, &view, json),
+        (Ok(_), _) => Err(connect::unexpected()),
         (Err(Failure::Fault(fault)), Some(code)) if fault.code == ErrorCode::NotFound => {
             explain_code(code, args.output.json)
         }
@@ -67,13 +73,26 @@ fn explain_code(code: ErrorCode, json: bool) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+fn events(context: &Context, id: SessionId) -> Result<Vec<Event>, Failure> {
+    let reference = id.to_string();
+    match connect::ask(context, Request::Events { reference })? {
+        Response::Events { events } => Ok(events),
+        _ => Err(connect::unexpected()),
+    }
+}
+
+fn explain_worktree(context: &Context, view: &WorktreeView, json: bool) -> Outcome {
+    let events = events(context, view.session.session_id)?;
+    if json {
+        output::print_json(&worktree::in_json(view, &events))?;
+    } else {
+        output::print(&worktree::in_words(view, &events, &output::reader(context)))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn explain_session(context: &Context, view: &SessionView, json: bool) -> Outcome {
-    let request = Request::Events {
-        reference: view.session.session_id.to_string(),
-    };
-    let Response::Events { events } = connect::ask(context, request)? else {
-        return Err(connect::unexpected());
-    };
+    let events = events(context, view.session.session_id)?;
     if json {
         output::print_json(&in_json(view, &events))?;
     } else {

@@ -61,6 +61,11 @@ pub(crate) fn fetch_settled(context: &Context, reference: &str) -> Result<Sessio
     fetch(context, reference, WAIT_MS)
 }
 
+/// Asks for one session of either kind, once its captures have settled.
+pub(crate) fn ask_settled(context: &Context, reference: &str) -> Result<Response, Failure> {
+    ask(context, reference, WAIT_MS)
+}
+
 /// Asks for one session as it is.
 pub(crate) fn fetch_now(context: &Context, reference: &str) -> Result<SessionView, Failure> {
     fetch(context, reference, 0)

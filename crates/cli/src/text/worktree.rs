@@ -42,14 +42,20 @@ pub(crate) fn page(view: &WorktreeView, reader: &Reader) -> String {
     text
 }
 
-fn heading(session: &WorktreeSession) -> String {
-    let name = visible(&session.name);
-    let style = sentence::style(session.status);
-    let why = match (session.status_reason, session.status) {
+/// Returns why a session has its status.
+pub(crate) fn why(session: &WorktreeSession) -> String {
+    match (session.status_reason, session.status) {
         (Some(reason), _) => sentence::reason(reason, None),
         (None, Status::Created) => "no iteration has begun yet".to_owned(),
         (None, status) => sentence::standing(status).to_owned(),
-    };
+    }
+}
+
+/// Returns the heading: which session, its status and why it has it.
+pub(crate) fn heading(session: &WorktreeSession) -> String {
+    let name = visible(&session.name);
+    let style = sentence::style(session.status);
+    let why = why(session);
     format!(
         "{HEADING}session {}{HEADING:#}  {HEADING}{name}{HEADING:#}\n{style}{}{style:#}: {why}\n",
         session.session_id, session.status
@@ -171,8 +177,8 @@ pub(crate) fn used(usage: Usage) -> String {
     text
 }
 
-/// What keeps a session from going on by itself.
-fn troubles(view: &WorktreeView) -> String {
+/// Returns what keeps a session from going on by itself.
+pub(crate) fn troubles(view: &WorktreeView) -> String {
     let Some(IterationView { iteration, .. }) = view.iterations.last() else {
         return String::new();
     };

@@ -63,14 +63,8 @@ impl Lab {
         let mut home = Home::with_amps(AMPS);
         let repo = home.repo("work");
         repo.write("mine.txt", "not of the agent\n");
-        let tool = [
-            "write begun.txt one",
-            "wait-for go.txt",
-            "write late.txt two",
-        ];
-        let tool = home.install_agent("patient-tool", &tool);
-        let (model, url) = start_model(&home, &plays(&tool.display().to_string()));
-        for (name, value) in environment(&home, agent, &repo, &url) {
+        let (model, variables) = prepare(&home, agent.name(), &repo);
+        for (name, value) in variables {
             home.set_env(name, value);
         }
         Self {
@@ -166,6 +160,34 @@ fn plays(tool: &str) -> Value {
     })
 }
 
+/// Starts a model, fills the home for an agent that asks it, and returns the variables that the agent
+/// is to run with.
+#[track_caller]
+pub(crate) fn prepare(home: &Home, agent: &str, repo: &Repo) -> (Running, Vec<(String, String)>) {
+    let tool = [
+        "write begun.txt one",
+        "wait-for go.txt",
+        "write late.txt two",
+    ];
+    let tool = home.install_agent("patient-tool", &tool);
+    let (model, url) = start_model(home, &plays(&tool.display().to_string()));
+    let variables = environment(home, agent, repo, &url);
+    (model, variables)
+}
+
+/// Returns what the model of this home was asked and what it said was used.
+#[track_caller]
+pub(crate) fn requests(home: &Home) -> Vec<Value> {
+    let log = fs::read_to_string(home.path(REQUESTS)).unwrap();
+    let lines = log.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// The file in which the model notes what it is asked.
+const REQUESTS: &str = "requests.jsonl";
+
 /// Starts a model on a free port of the loopback interface and returns its address.
 #[track_caller]
 fn start_model(home: &Home, plays: &Value) -> (Running, String) {
@@ -173,6 +195,7 @@ fn start_model(home: &Home, plays: &Value) -> (Running, String) {
     fs::write(&script, plays.to_string()).unwrap();
     let command = home.command(harness().join("mock-llm"), ["--port", "0"]);
     let command = command.arg("--scenario").arg(&script);
+    let command = command.arg("--log").arg(home.path(REQUESTS));
     let model = command.arg("--port-file").arg(&port).start();
     let port = wait::for_file(&port, PATIENCE);
     (model, format!("http://127.0.0.1:{}", port.trim()))
@@ -180,8 +203,8 @@ fn start_model(home: &Home, plays: &Value) -> (Running, String) {
 
 /// Has the harness fill the home for an agent, and returns the variables it is to run with.
 #[track_caller]
-fn environment(home: &Home, agent: Agent, repo: &Repo, url: &str) -> Vec<(String, String)> {
-    let command = home.command(harness().join("run-agent.sh"), [agent.name(), "env"]);
+fn environment(home: &Home, agent: &str, repo: &Repo, url: &str) -> Vec<(String, String)> {
+    let command = home.command(harness().join("run-agent.sh"), [agent, "env"]);
     let command = command.arg(repo.path()).env("LAB", lab());
     let command = command.env("AGENT_HOME", home.home_dir());
     let printed = command.env("MOCK_URL", url).run().ok().stdout_text();

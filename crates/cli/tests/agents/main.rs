@@ -19,3 +19,4 @@ mod leftovers;
 mod record;
 mod screen;
 mod turns;
+mod unattended;

@@ -407,3 +407,30 @@ fn wherever_a_runner_is_killed_its_iteration_is_over_and_no_change_is_lost() {
         assert_eq!(scene.record()["status"], "idle", "{point}");
     }
 }
+
+#[test]
+fn where_a_session_stands_is_explained_by_its_last_iteration() {
+    let scene = scene("cat > asked.txt", &["--script", "echo 'it is red'; exit 1"]);
+    scene.home.amps(["iterate", &scene.id]).run().code(11);
+    let told = scene
+        .home
+        .amps(["explain", &scene.id])
+        .run()
+        .ok()
+        .stdout_text();
+    assert!(
+        told.contains("awaiting-input: its gate did not pass"),
+        "{told}"
+    );
+    assert!(told.contains("it is red"), "{told}");
+    assert!(told.contains("iteration 1 gate failed"), "{told}");
+    let told = scene
+        .home
+        .amps(["explain", &scene.id, "--json"])
+        .run()
+        .ok()
+        .json();
+    assert_eq!(told["status_reason"], "gate-failed");
+    assert_eq!(told["iteration"]["verdict"], "gate-failed");
+    assert_eq!(told["heard"].as_array().unwrap().len(), 2);
+}

@@ -59,15 +59,27 @@ impl Agent for Aider {
     }
 }
 
-/// What its model's library says before an error, and what aider says when it tries again.
-const ERROR: &str = "litellm.";
+/// How it begins to speak of itself.
+const HEADER: &str = "Aider v";
+/// What it says when it tries again after an error.
 const AGAIN: &str = "Retrying in ";
+
+/// Where it is in what it writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Part {
+    /// What others say before it.
+    #[default]
+    Before,
+    /// What it says of itself, until a line that is empty.
+    Itself,
+    /// Its turn.
+    Turn,
+}
 
 /// Hears what aider writes. Long lines may be broken anywhere between words.
 #[derive(Debug, Default)]
 struct Lines {
-    /// Whether what it says of itself at the start is over.
-    has_begun: bool,
+    part: Part,
     /// A report of what was used, not known to be whole.
     report: Option<String>,
     /// An error that it has not said to try again after.
@@ -97,7 +109,7 @@ impl Reader for Lines {
         }
         if text.starts_with("Tokens: ") {
             self.report = Some(text.to_owned());
-        } else if text.starts_with(ERROR) {
+        } else if is_error(text) {
             self.error = Some(text.to_owned());
         } else if text.starts_with(AGAIN) {
             let message = self.error.take();
@@ -111,14 +123,18 @@ impl Reader for Lines {
                 error.push(' ');
                 error.push_str(text);
             }
-        } else if self.has_begun {
+        } else if self.part == Part::Turn {
             events.push(AgentEvent::Wrote {
                 text: text.to_owned(),
             });
-        } else if let Some(model) = named_model(text) {
-            events.push(AgentEvent::Model { model });
-        } else {
-            self.has_begun = text.is_empty();
+        } else if text.starts_with(HEADER) {
+            self.part = Part::Itself;
+        } else if self.part == Part::Itself {
+            let model = named_model(text);
+            events.extend(model.map(|model| AgentEvent::Model { model }));
+            if text.is_empty() {
+                self.part = Part::Turn;
+            }
         }
     }
 
@@ -131,6 +147,14 @@ impl Reader for Lines {
             events.push(AgentEvent::TurnEnded);
         }
     }
+}
+
+/// Whether the library that speaks to models tells of an error: `litellm.RateLimitError: ...`.
+fn is_error(line: &str) -> bool {
+    let name = line
+        .strip_prefix("litellm.")
+        .and_then(|rest| rest.split_once(':'));
+    name.is_some_and(|(name, _)| name.ends_with("Error") && !name.contains(char::is_whitespace))
 }
 
 /// Reads `Model: NAME with diff edit format` or `Main model: NAME with ...`.

@@ -2,6 +2,8 @@
 
 mod transcripts;
 
+use std::ffi::OsString;
+
 use amps_core::exit::Exit;
 use amps_core::tool_call::ToolOutcome;
 use amps_core::turn::{AgentEvent, ThreadId};
@@ -76,6 +78,14 @@ impl Agent for Codex {
 
     fn transcripts(&self) -> Option<&dyn Transcripts> {
         Some(self)
+    }
+
+    fn noted_model(
+        &self,
+        thread: &ThreadId,
+        variable: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Option<String> {
+        transcripts::last_model(&self.folder(variable)?, thread)
     }
 
     fn continues_elsewhere(&self) -> bool {

@@ -111,7 +111,7 @@ impl Events {
             }
             // It tells of these and goes on.
             Some("error") => {
-                events.extend(message(line).map(|message| AgentEvent::Warned { message }))
+                events.extend(message(line).map(|message| AgentEvent::Warned { message }));
             }
             Some("result") => hear_result(line, events),
             _ => {}

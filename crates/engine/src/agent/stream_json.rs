@@ -199,7 +199,7 @@ impl Reader for StreamJson {
             Some("user") => self.hear_tools(&line, events),
             Some("result") => self.hear_result(&line, events),
             Some("error") => {
-                events.extend(message(&line).map(|message| AgentEvent::Failed { message }))
+                events.extend(message(&line).map(|message| AgentEvent::Failed { message }));
             }
             _ => {}
         }

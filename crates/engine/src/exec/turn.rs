@@ -131,7 +131,10 @@ pub fn run_turn(
         found.extend(process::of_group(group, clock));
         found.sort_by_key(|process| process.pid);
         found.dedup();
-        found.retain(|process| process.pid != group);
+        // Whoever was there before the agent is none of its own, whatever variables it has. Pids tell
+        // the order within a tick.
+        let age = |one: &ProcessIdentity| (one.start_ticks, one.pid);
+        found.retain(|one| age(one) > age(&leader));
         found
     };
     let until = running
@@ -165,16 +168,19 @@ struct Running {
     lines: Lines,
     stderr: Option<ChildStderr>,
     stderr_tail: Tail,
+    /// Room for what is read.
+    piece: Vec<u8>,
 }
 
-/// What is to be looked at after a wait.
-#[derive(Clone, Copy, Default)]
-struct Ready {
-    has_ended: bool,
-    stop: bool,
-    stdin: bool,
-    stdout: bool,
-    stderr: bool,
+/// Why a wait was over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Woken {
+    /// The agent has ended.
+    Ended,
+    /// Somebody asks for the turn to be stopped.
+    Stop,
+    /// There may be bytes to move, or it is time.
+    Other,
 }
 
 impl Running {
@@ -193,12 +199,7 @@ impl Running {
         let mut child = foreground.start_by(|mut process| {
             process
                 .env_clear()
-                .envs(
-                    command
-                        .environment
-                        .iter()
-                        .map(|(name, value)| (name, value)),
-                )
+                .envs(command.environment.iter().cloned())
                 .envs(invocation.variables.iter().copied())
                 .env(SESSION_VARIABLE, command.session)
                 .current_dir(command.folder)
@@ -238,6 +239,7 @@ impl Running {
             lines: Lines::default(),
             stderr: child.stderr.take(),
             stderr_tail: Tail::default(),
+            piece: vec![0; PIECE],
             child,
         };
         Ok((running, leader))
@@ -258,16 +260,18 @@ impl Running {
                 None => limit,
                 Some(_) => given_up.or(self.until),
             };
-            let ready = self.poll(command.stop.filter(|_| cause.is_none()), next);
-            self.has_ended = ready.has_ended;
-            self.move_bytes(ready, clock, listener);
+            let woken = self.poll(command.stop.filter(|_| cause.is_none()), next);
+            self.write_prompt();
+            self.read_stdout(clock, listener);
+            self.read_stderr();
+            self.has_ended = woken == Woken::Ended;
             if self.has_ended {
                 break;
             }
             let is_over = next.is_some_and(|next| Instant::now() >= next);
             match cause {
-                None if ready.stop || is_over => {
-                    cause = Some(if ready.stop {
+                None if woken == Woken::Stop || is_over => {
+                    cause = Some(if woken == Woken::Stop {
                         TurnCause::Stopped
                     } else {
                         TurnCause::TimeLimit
@@ -287,7 +291,7 @@ impl Running {
     }
 
     /// Waits for something to do.
-    fn poll(&self, stop: Option<BorrowedFd<'_>>, next: Option<Instant>) -> Ready {
+    fn poll(&self, stop: Option<BorrowedFd<'_>>, next: Option<Instant>) -> Woken {
         let fds = [
             (Some(self.handle.as_fd()), PollFlags::IN),
             (stop, PollFlags::IN),
@@ -303,26 +307,12 @@ impl Running {
         // Interrupted, there is nothing to do but to look again.
         poll(&mut polled, left.as_ref()).ok();
         let mut polled = polled.iter().map(|fd| !fd.revents().is_empty());
-        let [has_ended, stop, stdin, stdout, stderr] =
-            fds.map(|(fd, _)| fd.is_some() && polled.next().unwrap_or_default());
-        Ready {
-            has_ended,
-            stop,
-            stdin,
-            stdout,
-            stderr,
-        }
-    }
-
-    fn move_bytes(&mut self, ready: Ready, clock: &Clock, listener: &mut dyn TurnListener) {
-        if ready.stdin {
-            self.write_prompt();
-        }
-        if ready.stdout {
-            self.read_stdout(clock, listener);
-        }
-        if ready.stderr {
-            self.read_stderr();
+        if polled.next() == Some(true) {
+            Woken::Ended
+        } else if stop.is_some() && polled.next() == Some(true) {
+            Woken::Stop
+        } else {
+            Woken::Other
         }
     }
 
@@ -346,15 +336,15 @@ impl Running {
     /// Reads what is there of stdout, at most a piece. Returns how much that was.
     fn read_stdout(&mut self, clock: &Clock, listener: &mut dyn TurnListener) -> usize {
         let lines = &mut self.lines;
-        read_piece(&mut self.stdout, |piece| {
-            lines.take(piece, clock.now(), listener)
+        read_piece(&mut self.stdout, &mut self.piece, |piece| {
+            lines.take(piece, clock.now(), listener);
         })
     }
 
     /// Reads what is there of stderr, at most a piece. Returns how much that was.
     fn read_stderr(&mut self) -> usize {
         let tail = &mut self.stderr_tail;
-        read_piece(&mut self.stderr, |piece| tail.take(piece))
+        read_piece(&mut self.stderr, &mut self.piece, |piece| tail.take(piece))
     }
 
     /// Reads what is there and waits for nothing more.
@@ -397,6 +387,15 @@ impl Running {
     }
 }
 
+impl Drop for Running {
+    /// Whoever is not waited for to the end is not left running either.
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal(Signal::KILL);
+        }
+    }
+}
+
 /// Makes the ends that are ours give way instead of waiting.
 fn open(child: &Child) -> io::Result<(Pid, OwnedFd)> {
     let raw = i32::try_from(child.id()).map_err(|_| Errno::SRCH)?;
@@ -413,12 +412,11 @@ fn open(child: &Child) -> io::Result<(Pid, OwnedFd)> {
 }
 
 /// Reads at most a piece; at its end the stream is let go.
-fn read_piece(stream: &mut Option<impl Read>, mut take: impl FnMut(&[u8])) -> usize {
+fn read_piece(stream: &mut Option<impl Read>, piece: &mut [u8], take: impl FnOnce(&[u8])) -> usize {
     let Some(open) = stream else {
         return 0;
     };
-    let mut piece = vec![0; PIECE];
-    match open.read(&mut piece) {
+    match open.read(piece) {
         Ok(count) if count > 0 => {
             take(piece.get(..count).unwrap_or_default());
             count

@@ -98,7 +98,7 @@ impl Ground<'_> {
             };
             return Err(CommitError::OtherHead { found });
         }
-        let git_dir = self.line(self.call().args(["rev-parse", "--absolute-git-dir"]))?;
+        let git_dir = self.line(&self.call().args(["rev-parse", "--absolute-git-dir"]))?;
         let git_dir = Path::new(OsStr::from_bytes(git_dir.as_bytes())).to_owned();
         if let Some(found) = UNDER_WAY
             .into_iter()
@@ -109,8 +109,8 @@ impl Ground<'_> {
         Ok(self.oid(self.call().args(["rev-parse", "--verify", "HEAD^{commit}"]))?)
     }
 
-    fn line(&self, call: Call<'_>) -> Result<String, GitError> {
-        let answer = self.git.run(&call)?;
+    fn line(&self, call: &Call<'_>) -> Result<String, GitError> {
+        let answer = self.git.run(call)?;
         Ok(String::from_utf8_lossy(&answer)
             .trim_end_matches('\n')
             .to_owned())
@@ -118,7 +118,7 @@ impl Ground<'_> {
 
     fn oid(&self, call: Call<'_>) -> Result<Oid, GitError> {
         let arguments = call.shown();
-        let found = self.line(call)?;
+        let found = self.line(&call)?;
         Oid::parse(&found).ok_or(GitError::Unexpected { arguments, found })
     }
 

@@ -27,7 +27,7 @@ mod landing_squash;
 mod recording;
 mod recording_disk;
 mod restore;
-mod turns;
+mod run_turn;
 mod worktree_context;
 mod worktree_create;
 mod worktree_furnish;

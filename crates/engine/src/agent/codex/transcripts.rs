@@ -1,10 +1,13 @@
 //! The transcripts of Codex: one folder for each day, one file for each thread, to which a resumed one appends.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use amps_core::path::RawPath;
+use amps_core::turn::ThreadId;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -46,6 +49,39 @@ struct Thread {
     is_inner: bool,
 }
 
+/// Returns the model that answered last in a thread, by its transcript.
+pub(super) fn last_model(folder: &Path, thread: &ThreadId) -> Option<String> {
+    let end = format!("-{thread}.jsonl");
+    let file = File::open(find(folder, Codex.depth(), &end)?).ok()?;
+    let lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
+    let models = lines.filter_map(|line| {
+        let text = std::str::from_utf8(&line).ok()?;
+        if !mentions(text, &["turn_context"]) {
+            return None;
+        }
+        let Line { kind, payload } = serde_json::from_str(text).ok()?;
+        payload.model.filter(|_| kind == "turn_context")
+    });
+    models.last()
+}
+
+/// Finds the file whose name ends like this, so many folders below: the newest days come first.
+fn find(folder: &Path, depth: usize, end: &str) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).ok()?;
+    let mut paths: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    paths.sort();
+    let mut paths = paths.into_iter().rev();
+    if depth > 0 {
+        return paths.find_map(|path| find(&path, depth - 1, end));
+    }
+    paths.find(|path| {
+        let name = path.file_name().unwrap_or_default();
+        Codex.is_transcript(name) && name.as_bytes().ends_with(end.as_bytes())
+    })
+}
+
 #[derive(Deserialize)]
 struct Line {
     #[serde(rename = "type")]
@@ -59,6 +95,7 @@ struct Payload {
     kind: Option<Value>,
     cwd: Option<String>,
     source: Option<Value>,
+    model: Option<String>,
 }
 
 impl Listener for Thread {
@@ -95,6 +132,7 @@ impl Listener for Thread {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::write_private;
 
     fn heard(lines: &[&str]) -> Vec<Turn> {
         let mut thread = Thread::default();
@@ -133,5 +171,36 @@ mod tests {
         assert!(!leads("") && !leads("archive"));
         assert!(Codex.is_transcript(OsStr::new("rollout-2026-01-31T10-00-00-x.jsonl")));
         assert!(!Codex.is_transcript(OsStr::new("rollout-x.jsonl.zst")));
+    }
+
+    #[test]
+    fn the_model_of_a_thread_is_that_of_its_last_turn() {
+        let root = tempfile::tempdir().unwrap();
+        let turn = |model: &str| {
+            format!("{{\"type\":\"turn_context\",\"payload\":{{\"model\":\"{model}\"}}}}\n")
+        };
+        for (path, text) in [
+            (
+                "2025/12/31/rollout-1-a-b.jsonl",
+                format!("{BEGUN}\n{}", turn("old")),
+            ),
+            ("2026/01/02/rollout-2-a-c.jsonl", turn("another")),
+            (
+                "2026/01/31/rollout-3-a-b.jsonl",
+                format!(
+                    "{}no JSON: turn_context\n{}{ENDED}\n",
+                    turn("first"),
+                    turn("last")
+                ),
+            ),
+        ] {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            write_private(&path, text.as_bytes()).unwrap();
+        }
+        let model = |id: &str| last_model(root.path(), &ThreadId::new(id).unwrap());
+        assert_eq!(model("a-b").as_deref(), Some("last"));
+        assert_eq!(model("a-c").as_deref(), Some("another"));
+        assert_eq!(model("a-d"), None);
     }
 }

@@ -36,7 +36,8 @@ fn tool_ends(call: &str, is_error: bool, said: &str) -> String {
 }
 
 /// A result as it is today, its type at the end.
-fn result(more: &str, input: u64, read: u64, output: u64, dollars: f64, total: f64) -> String {
+fn result(more: &str, tokens: [u64; 3], dollars: f64, total: f64) -> String {
+    let [input, read, output] = tokens;
     let since = format!(
         r#"{{"opus-5":{{"inputTokens":{input},"outputTokens":{output},
         "cacheReadInputTokens":{read},"costUSD":{dollars}}}}}"#
@@ -60,7 +61,7 @@ fn a_turn_is_heard_from_its_thread_to_its_end() {
         calls_tool("m1", "t1", "ls"),
         tool_ends("t1", false, "a.txt"),
         says("m2", "There is one file."),
-        result("", 2_000, 400, 150, 0.25, 0.25),
+        result("", [2_000, 400, 150], 0.25, 0.25),
     ]);
     assert!(turn.has_succeeded());
     assert_eq!(turn.thread, Some(thread("c1")));
@@ -81,7 +82,7 @@ fn the_cost_of_a_turn_is_not_that_of_the_conversation() {
         known,
         ..TurnOrder::default()
     };
-    let told = result("", 1_000, 200, 50, 0.5, 0.75);
+    let told = result("", [1_000, 200, 50], 0.5, 0.75);
     // As before there was a difference to be told, and as it would be if it were not told.
     let untold = told.replace("model_usage_since_last_result", "model_usage_of_old");
     for result in [&told, &untold] {
@@ -112,7 +113,7 @@ fn usage_that_is_not_final_is_counted_only_where_nothing_better_is_told() {
     let cut = heard_bytes(
         "claude",
         &TurnOrder::default(),
-        &lines.each_ref().map(|line| line.as_bytes()),
+        &lines.each_ref().map(String::as_bytes),
         Exit::Code(143),
     );
     assert_eq!(
@@ -122,7 +123,7 @@ fn usage_that_is_not_final_is_counted_only_where_nothing_better_is_told() {
     );
     assert!(is_cut_short(&cut));
     let mut whole = lines.to_vec();
-    whole.push(result("", 2_000, 400, 150, 0.25, 0.25));
+    whole.push(result("", [2_000, 400, 150], 0.25, 0.25));
     assert_eq!(turn(&whole).usage, usage(2_000, 400, 150, Some(0.25)));
 }
 
@@ -137,7 +138,7 @@ fn a_turn_with_a_sub_agent_has_several_results_that_add_up() {
         r#""parent_tool_use_id":"t1""#,
     );
     // The usage beside it leaves the sub-agent out.
-    let first = result("", 3_700, 1_000, 165, 0.5, 0.5)
+    let first = result("", [3_700, 1_000, 165], 0.5, 0.5)
         .replace(r#""input_tokens":3700"#, r#""input_tokens":2000"#);
     let second = format!(
         r#"{{"type":"result","is_error":false,"total_cost_usd":0.5,"session_id":"c1",
@@ -171,7 +172,7 @@ fn a_failed_command_tells_its_exit_code() {
         INIT.to_owned(),
         calls_tool("m1", "t1", "false"),
         tool_ends("t1", true, "Exit code 3\\nno such thing"),
-        result("", 1, 0, 1, 0.0, 0.0),
+        result("", [1, 0, 1], 0.0, 0.0),
     ]);
     let told = Some("Exit code 3\nno such thing");
     assert_eq!(calls(&turn), [("Bash", ToolOutcome::Failed, Some(3), told)]);
@@ -185,11 +186,11 @@ fn a_tool_that_was_refused_is_denied_however_that_is_told() {
     let by_meta = refused.replacen('{', &format!("{{{meta}"), 1);
     let notice = r#"{"type":"system","subtype":"permission_denied","tool_use_id":"t1"}"#;
     let denials = r#""permission_denials":[{"tool_name":"Bash","tool_use_id":"t1"}],"#;
-    let plain = result("", 1, 0, 1, 0.0, 0.0);
+    let plain = result("", [1, 0, 1], 0.0, 0.0);
     for told in [
         vec![by_meta, plain.clone()],
         vec![notice.to_owned(), refused.clone(), plain],
-        vec![refused, result(denials, 1, 0, 1, 0.0, 0.0)],
+        vec![refused, result(denials, [1, 0, 1], 0.0, 0.0)],
     ] {
         let mut lines = vec![INIT.to_owned(), calls_tool("m1", "t1", "rm -r /")];
         lines.extend(told);
@@ -234,7 +235,7 @@ fn an_interrupted_turn_ends_with_0_and_has_not_succeeded() {
 
 #[test]
 fn half_a_character_does_not_lose_the_result() {
-    let whole = result(r#""result":"cut \ud83d","#, 7, 0, 1, 0.0, 0.0);
+    let whole = result(r#""result":"cut \ud83d","#, [7, 0, 1], 0.0, 0.0);
     assert_eq!(turn(std::slice::from_ref(&whole)).usage.input_tokens, 7);
     let spoilt = [
         b"{\"x\":\"\xff\xfe\",",

@@ -1,5 +1,6 @@
 //! Turns of programs that do what agents should not do.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
@@ -16,7 +17,7 @@ use amps_engine::exec::{
 };
 use amps_engine::files::open_to_append;
 use amps_engine::process::sight;
-use amps_testkit::{Home, PATIENCE, wait};
+use amps_testkit::{Home, PATIENCE, Signal, process, wait};
 
 /// How long what is told to end may take, in tests that expect it to take all of it.
 const GRACE: Duration = Duration::from_millis(200);
@@ -52,7 +53,7 @@ impl Heard {
             .lines
             .iter()
             .map(|(bytes, _)| String::from_utf8_lossy(bytes));
-        texts.map(|text| text.into_owned()).collect()
+        texts.map(Cow::into_owned).collect()
     }
 }
 
@@ -356,6 +357,50 @@ fn a_program_that_is_not_there_is_told() {
         matches!(told, Err(ExecError::NotExecutable { .. })),
         "{told:?}"
     );
+}
+
+#[test]
+fn an_agent_does_not_go_on_when_nobody_can_hear_it() {
+    let home = Home::new();
+    let begun = home.path("begun");
+    let script = format!("echo $$ > {}; echo begun; sleep {LONG}", begun.display());
+    let deaf = thread::scope(|scope| {
+        let listening = scope.spawn(|| {
+            let mut heard = Heard {
+                at_first: Some(Box::new(|| panic!("it does not hear"))),
+                ..Heard::default()
+            };
+            Turn::of(&home, &script).run(&mut heard)
+        });
+        listening.join()
+    });
+    assert!(deaf.is_err());
+    let pid: u32 = wait::for_file(&begun, PATIENCE).trim().parse().unwrap();
+    wait::until("the end of the agent", PATIENCE, || {
+        let seen = sight(pid);
+        let ended = matches!(
+            seen,
+            Sighting::Gone
+                | Sighting::Present {
+                    activity: Activity::Ended,
+                    ..
+                }
+        );
+        ended.then_some(())
+    });
+}
+
+#[test]
+fn what_was_there_before_the_agent_is_left_alone() {
+    let home = Home::new();
+    let session = home.root().display().to_string();
+    let before = home.command("sleep", [LONG.to_string()]);
+    let before = before.env("AMPSM_SESSION_ID", session).start();
+    let ending = Turn::of(&home, "exit 0").run(&mut Heard::default());
+    assert_eq!(ending.survivors, []);
+    assert!(!process::stat(before.pid()).unwrap().has_ended());
+    before.signal(Signal::TERM);
+    drop(before.wait(PATIENCE));
 }
 
 #[test]
