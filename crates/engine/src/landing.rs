@@ -32,6 +32,7 @@ use amps_core::landing::Refusal;
 use amps_core::snapshot::Oid;
 
 pub use authorship::origins;
+pub use branch::{commit_of, have_same_content, last_backup, left_base_at};
 pub use carry_out::{carry_out, take_back};
 pub use conflicts::conflicts;
 pub use export::{Patches, Push, export_patch, push};
@@ -40,7 +41,7 @@ pub use preflight::preflight;
 pub use rebase::plan_rebase;
 pub use remote::{Remote, remote};
 pub use squash::{SquashRequest, plan_squash};
-pub use under_way::{Sight, abort, go_on, look, plan_start, start};
+pub use under_way::{Sight, abort, clashes, go_on, look, plan_start, start};
 
 use crate::files::FileError;
 use crate::git::{Call, GitError};

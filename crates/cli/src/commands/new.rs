@@ -150,7 +150,7 @@ fn create(context: &Context, args: &NewArgs) -> Result<WorktreeView, Failure> {
 }
 
 /// Makes what has been stored, or takes it back.
-fn make(
+pub(crate) fn make(
     context: &Context,
     git: &Git,
     (plan, lock): (&CreationPlan, &SessionLock),

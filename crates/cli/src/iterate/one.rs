@@ -403,7 +403,7 @@ impl<'a> Prepared<'a> {
         iteration.verdict = Some(verdict);
         iteration.ended_at = Some(now);
         let head = ground.head().ok();
-        let base = &self.view.session.base.commit;
+        let base = worktree::base_name(&self.view);
         let changes = head.and_then(|head| changes(ground, base, &head).ok());
         let step = Step::Judge {
             iteration: Box::new(iteration.clone()),
