@@ -129,7 +129,7 @@ fn matrix(sessions: &[WorktreeSession], found: ConflictMatrix) -> Matrix<'_> {
 fn text(context: &Context, matrix: &Matrix<'_>, sessions: &[WorktreeSession]) -> String {
     let mut text = String::new();
     for pair in &matrix.pairs {
-        let [one, other] = pair.sessions.map(SessionId::short);
+        let [one, other] = pair.sessions.map(|id| id.short());
         text.extend([format!(
             "{NOTABLE}{one} and {other}{NOTABLE:#} do not go together\n"
         )]);

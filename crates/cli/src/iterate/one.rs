@@ -132,7 +132,7 @@ impl<'a> Prepared<'a> {
         let (home, config) = context.configured()?;
         let git = worktree::git(context)?;
         let reference = order.session_id.to_string();
-        let Locked { lock, view } = worktree::lock(context, &reference, "amps iterate")?;
+        let Locked { lock, view, .. } = worktree::lock(context, &reference, "amps iterate")?;
         let session = &view.session;
         worktree::refuse_final(&view)?;
         let agent = worktree::agent(&config, &session.agent)?;
