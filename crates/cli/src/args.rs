@@ -1,11 +1,18 @@
 //! The command line. Help, completions, man pages and the reference all come from here.
 
+mod landing;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub(crate) use landing::{
+    AbortMergeArgs, ConflictsArgs, ContinueMergeArgs, ManualCommits, MergeArgs, PrArgs,
+    PreflightArgs, RebaseArgs, SquashArgs,
+};
 
 /// A system of record for coding agents.
 ///
@@ -88,6 +95,22 @@ pub(crate) enum Command {
     Trash(TrashCommand),
     /// Let the commands run that come with a repository for new worktrees
     Approve(ApproveArgs),
+    /// Make the commits of a worktree session's agent one
+    Squash(SquashArgs),
+    /// Put the commits of a worktree session onto its base as that is now
+    Rebase(RebaseArgs),
+    /// Tell what stands in the way of merging a worktree session
+    Preflight(PreflightArgs),
+    /// Merge a worktree session into its base
+    Merge(MergeArgs),
+    /// Go on with a merge that waited for conflicts to be resolved
+    ContinueMerge(ContinueMergeArgs),
+    /// Give up a merge that waits for conflicts to be resolved
+    AbortMerge(AbortMergeArgs),
+    /// Push the branch of a worktree session and open a pull request
+    Pr(PrArgs),
+    /// Tell which worktree sessions do not go together, and an order to merge them in
+    Conflicts(ConflictsArgs),
     /// Run the iterations of a worktree session
     #[command(hide = true, subcommand)]
     Iteration(IterationCommand),
@@ -570,6 +593,15 @@ pub(crate) struct DiffArgs {
     /// What had been changed at this checkpoint, or between two: `2..5`
     #[arg(long, value_name = "N")]
     pub(crate) at: Option<Between>,
+    /// Of a worktree session: only what is staged and not committed
+    #[arg(long, conflicts_with_all = ["at", "turn", "base"])]
+    pub(crate) staged: bool,
+    /// Of a worktree session: only what the agent changed in this iteration
+    #[arg(long, value_name = "N", conflicts_with_all = ["at", "base"])]
+    pub(crate) turn: Option<u32>,
+    /// Of a worktree session: since it left this branch or commit, instead of its base
+    #[arg(long, value_name = "REF", conflicts_with = "at")]
+    pub(crate) base: Option<String>,
     #[command(flatten)]
     pub(crate) output: JsonArgs,
 }

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod abort_merge;
 mod approve;
 pub(crate) mod attach;
 mod attach_pid;
@@ -8,6 +9,8 @@ mod checkpoints;
 mod clean_environment;
 mod cleanup;
 mod completions;
+mod conflicts;
+mod continue_merge;
 mod daemon;
 mod detach;
 mod diff;
@@ -18,15 +21,20 @@ mod iterate;
 mod list;
 mod log;
 mod man;
-mod new;
+mod merge;
+pub(crate) mod new;
 mod note;
 mod play;
+mod pr;
+mod preflight;
+mod rebase;
 mod reference;
 mod restore;
 mod screen;
 mod send;
 mod session;
 pub(crate) mod show;
+mod squash;
 mod status;
 mod stop;
 pub(crate) mod terminal;
@@ -60,6 +68,7 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
             launch::launch(context, (&options, hold), &args.command)
         }
         Command::Approve(args) => approve::run(context, &args),
+        Command::AbortMerge(args) => abort_merge::run(context, &args),
         Command::Attach(args) => attach::run(context, &args),
         Command::AttachPid(args) => attach_pid::run(context, &args),
         Command::Checkpoint(args) => checkpoint::run(context, args),
@@ -67,6 +76,8 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
         Command::CleanEnvironment(args) => clean_environment::run(context, &args),
         Command::Cleanup(args) => cleanup::run(context, &args),
         Command::Completions(args) => completions::run(&args),
+        Command::Conflicts(args) => conflicts::run(context, &args),
+        Command::ContinueMerge(args) => continue_merge::run(context, &args),
         Command::Daemon(command) => daemon::run(context, &command),
         Command::Detach(args) => detach::run(context, &args),
         Command::Diff(args) => diff::run(context, &args),
@@ -82,15 +93,20 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
         Command::List(args) => list::run(context, &args),
         Command::Log(args) => log::run(context, &args),
         Command::Man(args) => man::run(&args),
+        Command::Merge(args) => merge::run(context, &args),
         Command::New(args) => new::run(context, args),
         Command::Note(args) => note::run(context, args),
         Command::Play(args) => play::run(context, &args),
+        Command::Pr(args) => pr::run(context, &args),
+        Command::Preflight(args) => preflight::run(context, &args),
+        Command::Rebase(args) => rebase::run(context, &args),
         Command::Reference(args) => reference::run(&args),
         Command::Restore(args) => restore::run(context, &args),
         Command::Screen(args) => screen::run(context, &args),
         Command::Send(args) => send::run(context, &args),
         Command::Session(command) => session::run(context, command),
         Command::Show(args) => show::run(context, &args),
+        Command::Squash(args) => squash::run(context, &args),
         Command::Status(args) => status::run(context, &args),
         Command::Stop(args) => stop::run(context, &args),
         Command::Terminal(command) => terminal::run(context, &command),

@@ -1,6 +1,11 @@
 //! What commands on worktree sessions share: finding one, locking it, telling of it.
 
+pub(crate) mod answer;
+pub(crate) mod conflict;
+pub(crate) mod landing;
+pub(crate) mod operation;
 pub(crate) mod removal;
+pub(crate) mod resolve;
 pub(crate) mod setup;
 
 use std::ffi::OsStr;
@@ -11,7 +16,7 @@ use std::time::Duration;
 use amps_core::error::ErrorCode;
 use amps_core::id::SessionId;
 use amps_core::path::RawPath;
-use amps_core::worktree::Step;
+use amps_core::worktree::{OperationKind, Step, WorktreeSession};
 use amps_engine::agent;
 use amps_engine::config::{Config, Configured};
 use amps_engine::exec::find_program;
@@ -70,18 +75,47 @@ pub(crate) fn common_dir(context: &Context, folder: &Path) -> Option<RawPath> {
 pub(crate) struct Locked {
     pub(crate) lock: SessionLock,
     pub(crate) view: WorktreeView,
+    /// What an earlier command had left undone, and is at its end now.
+    pub(crate) finished: Option<OperationKind>,
 }
 
 /// Finds a worktree session and takes its lock. What a command that was killed left undone is
 /// brought to its end first.
 pub(crate) fn lock(context: &Context, reference: &str, purpose: &str) -> Result<Locked, Failure> {
+    let mut locked = take(context, reference, purpose)?;
+    if locked.view.session.operation.is_some() {
+        operation::finish(context, &git(context)?, &mut locked)?;
+    }
+    Ok(locked)
+}
+
+/// Finds a worktree session and takes its lock. What was left undone is still so.
+pub(crate) fn take(context: &Context, reference: &str, purpose: &str) -> Result<Locked, Failure> {
     let view = show::fetch_worktree(context, reference)?;
     let id = view.session.session_id;
     let common_dir = native(&view.session.common_dir);
     let lock = SessionLock::take(&common_dir, id, purpose, PATIENCE)?;
     // It may have changed while it was waited for.
     let view = show::fetch_worktree(context, &id.to_string())?;
-    Ok(Locked { lock, view })
+    Ok(Locked {
+        lock,
+        view,
+        finished: None,
+    })
+}
+
+/// Returns the live worktree sessions.
+pub(crate) fn live(context: &Context) -> Result<Vec<WorktreeSession>, Failure> {
+    match connect::ask(context, Request::Worktrees)? {
+        Response::Worktrees { sessions } => Ok(sessions),
+        _ => Err(connect::unexpected()),
+    }
+}
+
+/// Returns what names the base of a session: its branch, or else the commit that it began from.
+pub(crate) fn base_name(view: &WorktreeView) -> &str {
+    let base = &view.session.base;
+    base.reference.as_deref().unwrap_or(base.commit.as_str())
 }
 
 /// Fails for a session that is over, or whose worktree has been removed.
@@ -191,6 +225,7 @@ pub(crate) fn not_committed(error: &CommitError) -> Failure {
             ErrorCode::NotAllowed,
             "bring that to its end in the worktree, or abort it there",
         ),
+        CommitError::NoCopy(_) => (ErrorCode::FileFailed, "free some space and try again"),
         CommitError::Git(_) => (
             ErrorCode::GitFailed,
             "run `git status` in the worktree: what git says of it may tell more",

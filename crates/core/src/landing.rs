@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::changeset::CommitMade;
+use crate::id::SessionId;
 use crate::path::RawPath;
 use crate::snapshot::Oid;
 
@@ -123,6 +124,15 @@ pub struct ConflictedPath {
     pub ours: Vec<CommitMade>,
     /// The commits of the other side that touched it, newest first.
     pub theirs: Vec<CommitMade>,
+}
+
+/// The session and the iteration that a commit comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The worktree session.
+    pub session_id: SessionId,
+    /// Its iteration; `None` for a commit of several, such as a squashed one.
+    pub iteration: Option<u32>,
 }
 
 /// Something of git that waits for a person in a working tree.
@@ -332,6 +342,15 @@ pub enum Refusal {
     Unresolved {
         /// The paths.
         paths: Vec<RawPath>,
+    },
+    /// No other repository is known to which something could be sent.
+    #[error("{}", match name {
+        Some(name) => format!("there is no remote {name}"),
+        None => "no remote is the one to send it to".to_owned(),
+    })]
+    NoRemote {
+        /// The name that was asked for.
+        name: Option<String>,
     },
     /// The other repository did not take what was pushed.
     #[error("the push was rejected: {words}")]

@@ -32,7 +32,7 @@ use amps_core::capture::Failure;
 use amps_core::snapshot::Oid;
 
 pub use adopt::adopt;
-pub use compare::{Comparison, compare, count_changes};
+pub use compare::{Comparison, changed_between, compare, count_changes};
 pub use cutoff::{Cutoff, LONGEST_LAG_MS, TICK};
 pub use diff::{Difference, DifferenceForm, diff, reach};
 pub use discover::discover;

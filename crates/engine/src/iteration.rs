@@ -5,7 +5,7 @@ mod commits;
 mod gate;
 mod standing;
 
-pub use commit::{CommitError, Committed, Ground, commit_all};
+pub use commit::{CommitError, Committed, Ground, commit_all, tree_of_files, tree_of_index};
 pub use commits::{agent_commits, changes, summary};
 pub use gate::{GateCommand, LOG_KEPT, judge};
 pub use standing::{Standing, standing};

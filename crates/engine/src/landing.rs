@@ -5,6 +5,7 @@
 //! the plan, and [`carry_out`] moves the references and brings working trees along. It may be
 //! killed anywhere and called again with the same plan.
 
+mod authorship;
 mod branch;
 mod carry_out;
 mod checkout;
@@ -17,24 +18,30 @@ mod merge;
 mod merging;
 mod preflight;
 mod rebase;
+mod remote;
 mod squash;
 mod under_way;
 mod writing;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use amps_core::id::SessionId;
 use amps_core::landing::Refusal;
+use amps_core::snapshot::Oid;
 
-pub use carry_out::carry_out;
+pub use authorship::origins;
+pub use branch::{commit_of, have_same_content, last_backup, left_base_at};
+pub use carry_out::{carry_out, take_back};
 pub use conflicts::conflicts;
 pub use export::{Patches, Push, export_patch, push};
-pub use merge::{FastForward, MergeRequest, plan_merge};
+pub use merge::{FastForward, MergeRequest, Uncommitted, has_landed, plan_merge};
 pub use preflight::preflight;
 pub use rebase::plan_rebase;
+pub use remote::{Remote, remote};
 pub use squash::{SquashRequest, plan_squash};
-pub use under_way::{abort, go_on, plan_start, start};
+pub use under_way::{Sight, abort, clashes, go_on, look, plan_start, start};
 
 use crate::files::FileError;
 use crate::git::{Call, GitError};
@@ -54,6 +61,8 @@ pub struct Ground {
     pub base_ref: String,
     /// How the subjects of the agent's commits begin.
     pub prefix: String,
+    /// Commits that the agent made itself, whatever their subjects.
+    pub agent_commits: BTreeSet<Oid>,
 }
 
 /// Whether the hooks of the repository have a say.

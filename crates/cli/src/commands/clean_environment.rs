@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::output::{FAINT, HEADING, NOTABLE};
 use crate::text::worktree::short_branch;
+use crate::worktree::operation;
 use crate::worktree::removal::{self, Removed};
 use crate::{Outcome, connect, output, progress, worktree};
 
@@ -112,8 +113,9 @@ fn clean(
         let plan = removal::plan(context, git, &view)?;
         return Ok(session.status.is_final().then(|| Removed::of(&view, &plan)));
     }
-    let mut locked = worktree::lock(context, &reference, "amps clean-environment")?;
+    let mut locked = worktree::take(context, &reference, "amps clean-environment")?;
     let finished = removal::finish(context, git, &mut locked)?;
+    operation::finish(context, git, &mut locked)?;
     let now = &locked.view.session;
     if finished.is_some() || !now.status.is_final() || now.removed_at.is_some() {
         return Ok(finished);

@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::output::FAINT;
 use crate::text::worktree::short_branch;
+use crate::worktree::operation;
 use crate::worktree::removal::{self, Outcome as What, Removed};
 use crate::worktree::{self, Locked};
 use crate::{Outcome, output};
@@ -21,8 +22,9 @@ use crate::{Outcome, output};
 /// Cleans up one session.
 pub(crate) fn run(context: &Context, args: &CleanupArgs) -> Outcome {
     let git = worktree::git(context)?;
-    let mut locked = worktree::lock(context, &args.session, "amps cleanup")?;
+    let mut locked = worktree::take(context, &args.session, "amps cleanup")?;
     let finished = removal::finish(context, &git, &mut locked)?;
+    operation::finish(context, &git, &mut locked)?;
     let removed = match finished {
         Some(removed) => Some(removed),
         None if locked.view.session.removed_at.is_some() => None,

@@ -1,6 +1,7 @@
 //! `amps diff`: what a session changed.
 
 mod at;
+mod worktree;
 
 use std::io::{Read as _, Write as _};
 use std::ops::ControlFlow;
@@ -39,13 +40,23 @@ const PATIENCE: Duration = Duration::from_secs(24 * 3_600);
 
 /// Shows what a session changed.
 pub(crate) fn run(context: &Context, args: &DiffArgs) -> Outcome {
-    let view = show::fetch_settled(context, &args.session)?;
+    let view = match show::ask_settled(context, &args.session)? {
+        Response::Session(view) => *view,
+        Response::Worktree(view) => return worktree::run(context, args, &view),
+        _ => return Err(connect::unexpected()),
+    };
+    if args.staged || args.turn.is_some() || args.base.is_some() {
+        let words = "--staged, --turn and --base belong to worktree sessions";
+        return Err(Fault::new(ErrorCode::BadArgument, words)
+            .hint("`--at N` shows what had been changed at a checkpoint")
+            .into());
+    }
     let run = view.runs.last().ok_or_else(connect::unexpected)?;
     if let Some(between) = args.at {
         return at::run(context, args, between, (&view, run));
     }
     let (base, end) = both_ends(&view, run)?;
-    let paths = paths(&view.changesets, run, args)?;
+    let paths = paths(&view.changesets, root_of(run), args)?;
     let mut changesets = view.changesets.clone();
     for changeset in &mut changesets {
         only(changeset, &paths);
@@ -118,15 +129,15 @@ pub(crate) fn not_captured(view: &SessionView, run: &RunView, which: &str) -> Fa
 /// Returns the paths that are asked for; none for all.
 fn paths(
     changesets: &[Changeset],
-    run: &RunView,
+    root: Option<&RawPath>,
     args: &DiffArgs,
 ) -> Result<Vec<RawPath>, Failure> {
-    let Some(workspace) = &run.workspace else {
+    let Some(root) = root else {
         return Ok(Vec::new());
     };
     let cwd = env::current_folder().map(|folder| RawPath::new(folder.as_os_str().as_bytes()));
     let mut paths = Vec::new();
-    for meant in tree_path::read_all(&args.paths, &workspace.root, cwd.as_ref())? {
+    for meant in tree_path::read_all(&args.paths, root, cwd.as_ref())? {
         let files = || changesets.iter().flat_map(|set| &set.files);
         let path = meant.choose(|path| files().any(|file| concerns(file, path)))?;
         if path.as_bytes().is_empty() {
@@ -135,6 +146,11 @@ fn paths(
         paths.push(path);
     }
     Ok(paths)
+}
+
+/// Returns the top of the working tree of a run.
+fn root_of(run: &RunView) -> Option<&RawPath> {
+    run.workspace.as_ref().map(|workspace| &workspace.root)
 }
 
 fn concerns(file: &FileChange, path: &RawPath) -> bool {

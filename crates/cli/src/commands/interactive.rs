@@ -71,7 +71,7 @@ fn begin(context: &Context, reference: &str) -> Result<ExitCode, Failure> {
     }
     let (_, config) = context.configured()?;
     // The host takes the lock; whatever stands in the way is better said before there is one.
-    let Locked { lock, view } = worktree::lock(context, reference, "amps interactive")?;
+    let Locked { lock, view, .. } = worktree::lock(context, reference, "amps interactive")?;
     worktree::refuse_final(&view)?;
     let session = &view.session;
     let agent = worktree::agent(&config, &session.agent)?;

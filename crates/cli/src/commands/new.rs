@@ -16,7 +16,7 @@ use amps_engine::home::Home;
 use amps_engine::testing::point;
 use amps_engine::worktree::{
     CreationRequest, Repository, SessionLock, WorktreeError, carry_out_creation, free_ports,
-    furnish, init_submodules, lease_ports, plan_creation, undo_creation,
+    furnish, init_submodules, lease_ports, leased_ports, plan_creation, undo_creation,
 };
 use amps_proto::fault::Fault;
 use amps_proto::request::Request;
@@ -158,6 +158,25 @@ fn create(context: &Context, args: &NewArgs) -> Result<(WorktreeView, Option<Fai
         ports,
     };
     maker.make(&plan, &lock)
+}
+
+/// Makes what has been stored by a command that was killed, or takes it back.
+pub(crate) fn make(
+    context: &Context,
+    git: &Git,
+    (plan, lock): (&CreationPlan, &SessionLock),
+) -> Result<WorktreeView, Failure> {
+    let (home, config) = context.configured()?;
+    let ports = leased_ports(&home.ports(), plan.session).map_err(WorktreeError::from)?;
+    let maker = Maker {
+        context,
+        home,
+        config,
+        git: git.clone(),
+        ports,
+    };
+    let (view, failure) = maker.make(plan, lock)?;
+    failure.map_or(Ok(view), Err)
 }
 
 /// Makes worktrees.

@@ -6,8 +6,6 @@ use std::process::ExitCode;
 use amps_core::path::RawPath;
 use amps_core::worktree::WorktreeSession;
 use amps_engine::iteration::{Standing, standing};
-use amps_proto::request::Request;
-use amps_proto::response::Response;
 use amps_proto::view::WorktreeView;
 use serde::Serialize;
 
@@ -18,7 +16,7 @@ use crate::error::Failure;
 use crate::output::{self, FAINT, HEADING, NOTABLE, Reader};
 use crate::text::table::{Cell, Table};
 use crate::text::{amount, counted, sentence, worktree as page};
-use crate::{Outcome, connect, env, worktree};
+use crate::{Outcome, env, worktree};
 
 /// The most paths that are named.
 const MOST: usize = 20;
@@ -45,21 +43,13 @@ pub(crate) fn run(context: &Context, args: &StatusArgs) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns the live worktree sessions.
-fn live(context: &Context) -> Result<Vec<WorktreeSession>, Failure> {
-    match connect::ask(context, Request::Worktrees)? {
-        Response::Worktrees { sessions } => Ok(sessions),
-        _ => Err(connect::unexpected()),
-    }
-}
-
 /// Returns the session in whose worktree this process is.
 fn here(context: &Context) -> Result<Option<String>, Failure> {
     let Some(folder) = env::current_folder() else {
         return Ok(None);
     };
     let folder = RawPath::new(folder.as_os_str().as_bytes());
-    let around = live(context)?
+    let around = worktree::live(context)?
         .into_iter()
         .filter(|session| folder.is_within(&session.worktree));
     let innermost = around.max_by_key(|session| session.worktree.as_bytes().len());
@@ -122,7 +112,7 @@ fn tree_text(tree: &Standing) -> String {
 }
 
 fn all(context: &Context, is_json: bool) -> Result<(), Failure> {
-    let mut sessions = live(context)?;
+    let mut sessions = worktree::live(context)?;
     let folder = env::current_folder();
     if let Some(repository) = folder.and_then(|folder| worktree::common_dir(context, &folder)) {
         sessions.retain(|session| session.common_dir == repository);

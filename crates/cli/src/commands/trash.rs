@@ -21,6 +21,7 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::text::table::{Cell, Table};
 use crate::text::worktree::short_branch;
+use crate::worktree::operation;
 use crate::worktree::removal;
 use crate::{Outcome, env, output, progress, worktree};
 
@@ -113,9 +114,10 @@ fn list(context: &Context, args: &TrashListArgs) -> Result<(), Failure> {
 
 fn restore(context: &Context, args: &TrashRestoreArgs) -> Result<(), Failure> {
     let git = worktree::git(context)?;
-    let mut locked = worktree::lock(context, &args.session, "amps trash restore")?;
+    let mut locked = worktree::take(context, &args.session, "amps trash restore")?;
     let was_begun = locked.view.session.operation.is_some();
     removal::finish(context, &git, &mut locked)?;
+    operation::finish(context, &git, &mut locked)?;
     // What was left by a command that was killed may have been just this.
     let is_back = was_begun && locked.view.session.removed_at.is_none();
     if !is_back {

@@ -134,7 +134,7 @@ impl<'a> Prepared<'a> {
         let (home, config) = context.configured()?;
         let git = worktree::git(context)?;
         let reference = order.session_id.to_string();
-        let Locked { lock, view } = worktree::lock(context, &reference, "amps iterate")?;
+        let Locked { lock, view, .. } = worktree::lock(context, &reference, "amps iterate")?;
         let session = &view.session;
         worktree::refuse_final(&view)?;
         let agent = worktree::agent(&config, &session.agent)?;
@@ -400,7 +400,7 @@ impl<'a> Prepared<'a> {
         let trouble = notes::write(ground, &self.view, &iteration);
         iteration.errors.extend(trouble);
         let head = ground.head().ok();
-        let base = &self.view.session.base.commit;
+        let base = worktree::base_name(&self.view);
         let changes = head.and_then(|head| changes(ground, base, &head).ok());
         let step = Step::Judge {
             iteration: Box::new(iteration.clone()),

@@ -50,7 +50,7 @@ impl<'a> Visit<'a> {
         let (home, config) = context.configured()?;
         let git = worktree::git(context)?;
         let reference = session.to_string();
-        let Locked { lock, view } = worktree::lock(context, &reference, "amps interactive")?;
+        let Locked { lock, view, .. } = worktree::lock(context, &reference, "amps interactive")?;
         worktree::refuse_final(&view)?;
         let agent = worktree::agent(&config, &view.session.agent)?;
         let worktree = worktree::native(&view.session.worktree);
@@ -152,7 +152,7 @@ impl<'a> Visit<'a> {
         let trouble = notes::write(self.ground(), &self.view, &iteration);
         iteration.errors.extend(trouble);
         let head = self.ground().head().ok();
-        let base = &self.view.session.base.commit;
+        let base = worktree::base_name(&self.view);
         let changes = head.and_then(|head| changes(self.ground(), base, &head).ok());
         let step = Step::Judge {
             iteration: Box::new(iteration.clone()),

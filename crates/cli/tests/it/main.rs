@@ -39,3 +39,6 @@ mod tidy;
 mod turns;
 mod wait;
 mod worktree_iterate;
+mod worktree_land;
+mod worktree_land_conflict;
+mod worktree_land_crash;

@@ -35,7 +35,8 @@ pub fn compare(
     comparison: &Comparison<'_>,
 ) -> Result<Changeset, CaptureError> {
     let Comparison { base, end, .. } = comparison;
-    let files = changed_files(git, workspace, base, end)?;
+    let doubtful: HashSet<&RawPath> = base.uncertain.iter().chain(&end.uncertain).collect();
+    let files = changed_files(git, workspace, [&base.tree, &end.tree], &doubtful)?;
     let commits = commits_between(git, workspace, base, end, comparison.started_at)?;
     let sum = |count: fn(&FileChange) -> Option<u64>| files.iter().filter_map(count).sum();
     Ok(Changeset {
@@ -85,13 +86,23 @@ pub fn count_changes(
     Ok(counts)
 }
 
+/// Returns what changed between two trees, or between those of two commits.
+pub fn changed_between(
+    git: &Git,
+    workspace: &Workspace,
+    from: &Oid,
+    to: &Oid,
+) -> Result<Vec<FileChange>, CaptureError> {
+    changed_files(git, workspace, [from, to], &HashSet::new())
+}
+
 fn changed_files(
     git: &Git,
     workspace: &Workspace,
-    base: &Snapshot,
-    end: &Snapshot,
+    [from, to]: [&Oid; 2],
+    uncertain: &HashSet<&RawPath>,
 ) -> Result<Vec<FileChange>, CaptureError> {
-    if base.tree == end.tree {
+    if from == to {
         return Ok(Vec::new());
     }
     let call = Call::at(workspace)
@@ -105,13 +116,12 @@ fn changed_files(
             "--no-abbrev",
         ])
         .args(["--no-ext-diff", "--no-textconv", "--ignore-submodules=none"])
-        .args([base.tree.as_str(), end.tree.as_str()]);
+        .args([from.as_str(), to.as_str()]);
     let answer = git.run(&call)?;
     let differing = parse_diff(&answer).map_err(|found| GitError::Unexpected {
         arguments: call.shown(),
         found,
     })?;
-    let uncertain: HashSet<&RawPath> = base.uncertain.iter().chain(&end.uncertain).collect();
     let mut files: Vec<FileChange> = differing
         .into_iter()
         .map(|file| {

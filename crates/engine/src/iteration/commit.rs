@@ -73,6 +73,9 @@ pub enum CommitError {
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// The index could not be copied.
+    #[error("the index of the worktree cannot be copied")]
+    NoCopy(#[source] std::io::Error),
 }
 
 impl Ground<'_> {
@@ -122,43 +125,6 @@ impl Ground<'_> {
         Oid::parse(&found).ok_or(GitError::Unexpected { arguments, found })
     }
 
-    /// Puts everything that has changed into the index, and returns what stays out.
-    fn stage(&self, leavings: &[&str]) -> Result<Vec<String>, GitError> {
-        self.git.run(&self.call().args(["add", "--update"]))?;
-        let mut call = self
-            .call()
-            .args(["ls-files", "--others", "--exclude-standard", "-z"]);
-        for pattern in leavings {
-            call = call.arg("--exclude").arg(pattern);
-        }
-        let answer = self.git.run(&call)?;
-        let mut staged = Vec::new();
-        let mut left = Vec::new();
-        for path in answer
-            .split(|byte| *byte == 0)
-            .filter(|path| !path.is_empty())
-        {
-            let shown = RawPath::new(path);
-            if path.ends_with(b"/") {
-                left.push(format!(
-                    "{shown} was not committed: a repository of its own"
-                ));
-            } else if looks_like_credential(file_name(path)) {
-                left.push(format!(
-                    "{shown} was not committed: it looks like a credential"
-                ));
-            } else {
-                staged.extend_from_slice(path);
-                staged.push(0);
-            }
-        }
-        if !staged.is_empty() {
-            let call = self.call().args(["update-index", "--add", "-z", "--stdin"]);
-            self.git.run(&call.input(&staged))?;
-        }
-        Ok(left)
-    }
-
     fn write_commit(&self, tree: &Oid, parent: &Oid, message: &str) -> Result<Oid, GitError> {
         let call = || {
             self.call()
@@ -185,8 +151,89 @@ impl Ground<'_> {
     }
 }
 
+/// The index of a worktree, or one beside it.
+#[derive(Clone, Copy, Debug)]
+struct Staging<'a> {
+    ground: Ground<'a>,
+    /// `None` for the worktree's own.
+    index: Option<&'a Path>,
+}
+
+impl<'a> Staging<'a> {
+    fn call(&self) -> Call<'a> {
+        let call = Call::alone_within(self.ground.worktree);
+        match self.index {
+            Some(index) => call.variable("GIT_INDEX_FILE", index),
+            None => call,
+        }
+    }
+
+    /// Puts everything that has changed into the index, and returns what stays out.
+    fn stage(&self, leavings: &[&str]) -> Result<Vec<String>, GitError> {
+        self.ground
+            .git
+            .run(&self.call().args(["add", "--update"]))?;
+        let mut call = self
+            .call()
+            .args(["ls-files", "--others", "--exclude-standard", "-z"]);
+        for pattern in leavings {
+            call = call.arg("--exclude").arg(pattern);
+        }
+        let answer = self.ground.git.run(&call)?;
+        let mut staged = Vec::new();
+        let mut left = Vec::new();
+        for path in answer
+            .split(|byte| *byte == 0)
+            .filter(|path| !path.is_empty())
+        {
+            let shown = RawPath::new(path);
+            if path.ends_with(b"/") {
+                left.push(format!(
+                    "{shown} was not committed: a repository of its own"
+                ));
+            } else if looks_like_credential(file_name(path)) {
+                left.push(format!(
+                    "{shown} was not committed: it looks like a credential"
+                ));
+            } else {
+                staged.extend_from_slice(path);
+                staged.push(0);
+            }
+        }
+        if !staged.is_empty() {
+            let call = self.call().args(["update-index", "--add", "-z", "--stdin"]);
+            self.ground.git.run(&call.input(&staged))?;
+        }
+        Ok(left)
+    }
+}
+
 fn file_name(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+/// Returns the tree of everything that is in the worktree and would be committed. The index is left
+/// as it is; objects are written.
+pub fn tree_of_files(ground: Ground<'_>, leavings: &[&str]) -> Result<Oid, CommitError> {
+    let index = ground.line(&ground.call().args(["rev-parse", "--git-path", "index"]))?;
+    let index = ground.worktree.join(OsStr::from_bytes(index.as_bytes()));
+    let folder = tempfile::tempdir().map_err(CommitError::NoCopy)?;
+    let copy = folder.path().join("index");
+    // A worktree without an index has nothing in it.
+    if index.exists() {
+        std::fs::copy(&index, &copy).map_err(CommitError::NoCopy)?;
+    }
+    let staging = Staging {
+        ground,
+        index: Some(&copy),
+    };
+    staging.stage(leavings)?;
+    Ok(ground.oid(&staging.call().arg("write-tree"))?)
+}
+
+/// Returns the tree of what is staged in the worktree.
+pub fn tree_of_index(ground: Ground<'_>) -> Result<Oid, CommitError> {
+    Ok(ground.oid(&ground.call().arg("write-tree"))?)
 }
 
 /// Commits everything that differs from the last commit, except what an agent leaves behind that is
@@ -198,7 +245,11 @@ pub fn commit_all(
     leavings: &[&str],
 ) -> Result<Committed, CommitError> {
     let head = ground.head()?;
-    let left = ground.stage(leavings)?;
+    let staging = Staging {
+        ground,
+        index: None,
+    };
+    let left = staging.stage(leavings)?;
     let tree = ground.oid(&ground.call().arg("write-tree"))?;
     let before = ground.oid(&ground.call().args(["rev-parse", "--verify", "HEAD^{tree}"]))?;
     if tree == before {

@@ -8,8 +8,8 @@ use amps_core::worktree::Changes;
 use super::{CommitError, Ground, REFLOG_ACTION};
 use crate::git::{Call, GitError};
 
-/// Returns how much a commit changed since it and the base had a commit in common.
-pub fn changes(ground: Ground<'_>, base: &Oid, head: &Oid) -> Result<Changes, GitError> {
+/// Returns how much a commit changed since it and the base, given by any name, had a commit in common.
+pub fn changes(ground: Ground<'_>, base: &str, head: &Oid) -> Result<Changes, GitError> {
     let range = format!("{base}...{head}");
     let call = Call::alone_within(ground.worktree)
         .args([

@@ -15,6 +15,12 @@ pub(super) fn commits_of(
     peel(git, ground, names, "commit")
 }
 
+/// Returns the commit that a name stands for, if it does.
+pub fn commit_of(git: &Git, ground: &Ground, name: &str) -> Result<Option<Oid>, LandingError> {
+    let found = commits_of(git, ground, &[name])?;
+    Ok(found.into_iter().next().flatten())
+}
+
 /// Returns the tree of a commit.
 pub(super) fn tree_of(git: &Git, ground: &Ground, commit: &Oid) -> Result<Oid, LandingError> {
     let found = peel(git, ground, &[commit.as_str()], "tree")?;
@@ -102,6 +108,38 @@ pub(super) fn unexpected(call: &Call<'_>, answer: &[u8]) -> GitError {
     }
 }
 
+/// Returns whether two names stand for commits with the same content.
+pub fn have_same_content(
+    git: &Git,
+    ground: &Ground,
+    one: &str,
+    other: &str,
+) -> Result<bool, LandingError> {
+    let found = peel(git, ground, &[one, other], "tree")?;
+    Ok(found[0].is_some() && found[0] == found[1])
+}
+
+/// Returns the commit at which a tip left another, each by any name.
+pub fn left_base_at(
+    git: &Git,
+    ground: &Ground,
+    tip: &str,
+    base: &str,
+) -> Result<Oid, LandingError> {
+    let tips = require_commits(git, ground, &[tip, base])?;
+    merge_base(git, ground, &tips[0], &tips[1])
+}
+
+/// Returns what was kept last before something of the session moved: after a merge, what the base
+/// named before.
+pub fn last_backup(git: &Git, ground: &Ground) -> Result<Option<Oid>, LandingError> {
+    let Some(last) = last_number(git, ground)? else {
+        return Ok(None);
+    };
+    let name = format!("{}{last}", backups(ground));
+    commit_of(git, ground, &name)
+}
+
 /// Makes the course of one move, with a backup under the next free number.
 pub(super) fn course(
     git: &Git,
@@ -122,17 +160,26 @@ pub(super) fn course(
 
 /// Returns the next free name for a backup of the session.
 pub(super) fn next_backup(git: &Git, ground: &Ground) -> Result<String, GitError> {
-    let folder = format!("refs/amps/backup/{}/", ground.session);
+    let last = last_number(git, ground)?.unwrap_or(0);
+    Ok(format!("{}{}", backups(ground), last + 1))
+}
+
+/// Returns where the backups of the session are.
+fn backups(ground: &Ground) -> String {
+    format!("refs/amps/backup/{}/", ground.session)
+}
+
+fn last_number(git: &Git, ground: &Ground) -> Result<Option<u32>, GitError> {
+    let folder = backups(ground);
     let call = ground
         .call()
         .args(["for-each-ref", "--format=%(refname)", &folder]);
     let answer = git.run(&call)?;
     let text = String::from_utf8_lossy(&answer);
-    let taken = text
+    Ok(text
         .lines()
         .filter_map(|name| name.strip_prefix(&folder)?.split('/').next()?.parse().ok())
-        .max();
-    Ok(format!("{folder}{}", taken.unwrap_or(0_u32) + 1))
+        .max())
 }
 
 /// Returns the name of a branch as people say it.

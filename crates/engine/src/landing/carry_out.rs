@@ -61,6 +61,21 @@ pub fn carry_out(git: &Git, ground: &Ground, course: &Course) -> Result<(), Land
     held.into_iter().try_for_each(|(_, grip)| grip.release())
 }
 
+/// Brings back what a carrying out that was killed has begun, where no reference has moved yet.
+/// Nothing is done, and nothing is amiss, where it has not begun.
+///
+/// [`Refusal::NothingToDo`] says that the references have moved: there it is too late.
+pub fn take_back(git: &Git, ground: &Ground, course: &Course) -> Result<(), LandingError> {
+    let turn = &take_turn(ground)?;
+    if matches!(standing(git, ground, course)?, Standing::Arrived) {
+        return Err(Refusal::NothingToDo.into());
+    }
+    for step in steps(git, ground, course)? {
+        step.undo(git, turn)?;
+    }
+    Ok(())
+}
+
 /// Waits until no other landing is carried out in the repository.
 ///
 /// A git that writes is given the lock as its standard input. So a kill lets the next one in, but

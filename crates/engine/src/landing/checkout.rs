@@ -202,6 +202,15 @@ pub(super) fn require_calm_worktree(git: &Git, ground: &Ground) -> Result<(), La
     Ok(checkout.require_none(paths)?)
 }
 
+/// Refuses while something waits for a person in the session's worktree.
+pub(super) fn require_nothing_under_way(git: &Git, ground: &Ground) -> Result<(), LandingError> {
+    require_not_rebased(ground, &ground.branch)?;
+    match worktree(git, ground)? {
+        Some(checkout) => Ok(checkout.require_no_operation()?),
+        None => Ok(()),
+    }
+}
+
 /// Refuses unless a branch can go from one commit to another wherever it is checked out.
 pub(super) fn require_movable(
     git: &Git,

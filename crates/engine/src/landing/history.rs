@@ -210,7 +210,11 @@ fn read_with_trees(git: &Git, ground: &Ground, own: &[Oid]) -> Result<Vec<Commit
     Ok(commits)
 }
 
-fn read_commits(git: &Git, ground: &Ground, names: &[Oid]) -> Result<Vec<Commit>, GitError> {
+pub(super) fn read_commits(
+    git: &Git,
+    ground: &Ground,
+    names: &[Oid],
+) -> Result<Vec<Commit>, GitError> {
     if names.is_empty() {
         return Ok(Vec::new());
     }
@@ -295,6 +299,15 @@ impl Touches {
         tip: &Oid,
         excluded: &Oid,
     ) -> Result<Self, GitError> {
+        Self::read(git, ground, &[tip.as_str(), &format!("^{excluded}")])
+    }
+
+    /// Looks at one commit.
+    pub(super) fn of_one(git: &Git, ground: &Ground, commit: &Oid) -> Result<Self, GitError> {
+        Self::read(git, ground, &["--max-count=1", commit.as_str()])
+    }
+
+    fn read(git: &Git, ground: &Ground, range: &[&str]) -> Result<Self, GitError> {
         let call = ground
             .call()
             .args(["log", "-z", "--format=%H %s", "--encoding=UTF-8", "--raw"])
@@ -304,8 +317,8 @@ impl Touches {
                 "--no-show-signature",
                 "--no-mailmap",
             ])
-            .args(["--diff-merges=first-parent", tip.as_str()])
-            .arg(format!("^{excluded}"))
+            .arg("--diff-merges=first-parent")
+            .args(range)
             .arg("--");
         let answer = git.run(&call)?;
         parse_log(&answer).ok_or_else(|| unexpected(&call, &answer))

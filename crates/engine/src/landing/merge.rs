@@ -4,7 +4,7 @@ use amps_core::landing::{MergeKind, MergePlan, Move, Refusal};
 use amps_core::snapshot::Oid;
 
 use super::branch::{course, require_branch, require_commits, short};
-use super::checkout::{require_calm_worktree, require_movable};
+use super::checkout::{require_calm_worktree, require_movable, require_nothing_under_way};
 use super::history::Touches;
 use super::hooks::{run_hook, settle_message, with_trailers};
 use super::merging::{Clash, Merged, merge_commits};
@@ -23,6 +23,27 @@ pub struct MergeRequest {
     pub message: Option<String>,
     /// Whether `pre-merge-commit`, `prepare-commit-msg` and `commit-msg` run.
     pub hooks: Hooks,
+    /// What to do where the worktree has work that is in no commit.
+    pub uncommitted: Uncommitted,
+}
+
+/// Whether a branch is merged while its worktree has work that is in no commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Uncommitted {
+    /// It is not.
+    #[default]
+    Refuse,
+    /// It is; that work stays where it is, and is not part of what is merged.
+    Leave,
+}
+
+impl Uncommitted {
+    fn check(self, git: &Git, ground: &Ground) -> Result<(), LandingError> {
+        match self {
+            Self::Refuse => require_calm_worktree(git, ground),
+            Self::Leave => require_nothing_under_way(git, ground),
+        }
+    }
 }
 
 /// Whether a base may go forward to the branch without a commit of both.
@@ -45,7 +66,7 @@ pub fn plan_merge(
     require_branch(base_ref)?;
     let tips = require_commits(git, ground, &[&ground.branch, base_ref])?;
     let (tip, base) = (&tips[0], &tips[1]);
-    require_calm_worktree(git, ground)?;
+    request.uncommitted.check(git, ground)?;
     if is_ancestor(git, ground, tip, base)? {
         return Err(Refusal::NothingToDo.into());
     }
@@ -95,7 +116,7 @@ fn merge_commit(
     let message = with_trailers(git, ground, &message, &[trailer])?;
     if request.hooks == Hooks::Run {
         run_hook(git, ground, "pre-merge-commit", &[])?;
-        require_calm_worktree(git, ground)?;
+        request.uncommitted.check(git, ground)?;
     }
     let draft = Draft {
         tree,
@@ -124,6 +145,13 @@ fn conflict(
         commit: None,
         paths: paths.collect(),
     })
+}
+
+/// Returns what the base names if it holds all of the branch.
+pub fn has_landed(git: &Git, ground: &Ground) -> Result<Option<Oid>, LandingError> {
+    let tips = require_commits(git, ground, &[&ground.branch, &ground.base_ref])?;
+    let has_it = is_ancestor(git, ground, &tips[0], &tips[1])?;
+    Ok(has_it.then(|| tips[1].clone()))
 }
 
 /// Returns whether a commit is reached by another.

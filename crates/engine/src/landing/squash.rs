@@ -8,6 +8,7 @@
 use amps_core::landing::{Manual, Move, Refusal, Rewritten, SquashPlan};
 use amps_core::snapshot::Oid;
 
+use super::authorship::Agents;
 use super::branch::{course, merge_base, require_branch, require_commits, tree_of};
 use super::checkout::require_calm_worktree;
 use super::history::{Commit, Line, Touches};
@@ -40,12 +41,13 @@ pub fn plan_squash(
     let foot = merge_base(git, ground, tip, base)?;
     require_calm_worktree(git, ground)?;
     let line = Line::read(git, ground, tip, &foot)?;
+    let agents = Agents::read(git, ground, &line)?;
     let (folded, manual): (Vec<_>, Vec<_>) = line
         .all()
         .into_iter()
-        .partition(|commit| is_folded(commit, ground, request.manual));
+        .partition(|commit| is_folded(commit, &agents, request.manual));
     let has_reason = match request.manual {
-        Manual::Preserve => folded.iter().any(|commit| is_agents(commit, ground)),
+        Manual::Preserve => folded.iter().any(|commit| agents.made(commit)),
         Manual::Include => !folded.is_empty(),
     };
     let Some(last) = line.commits.last().filter(|_| has_reason) else {
@@ -53,8 +55,8 @@ pub fn plan_squash(
     };
     let arranged = arrange(git, ground, &foot, last, &manual)?;
     let person = Person::ask(git, ground)?;
-    let message = message(git, ground, request, &person, &folded)?;
-    let agents = Draft {
+    let message = message(git, ground, request, &person, (&folded, &agents))?;
+    let draft = Draft {
         tree: arranged.agents,
         others: line.foreign(),
         original: None,
@@ -62,7 +64,7 @@ pub fn plan_squash(
     };
     let place = arranged.before.len();
     let mut drafts: Vec<Draft<'_>> = again(&manual[..place], arranged.before);
-    drafts.push(agents);
+    drafts.push(draft);
     drafts.extend(again(&manual[place..], arranged.after));
     let mut written = write_commits(git, ground, &person, &foot, &drafts)?;
     let to = written[written.len() - 1].clone();
@@ -88,15 +90,11 @@ pub fn plan_squash(
     })
 }
 
-fn is_agents(commit: &Commit, ground: &Ground) -> bool {
-    commit.parents.len() < 2 && commit.subject().starts_with(&ground.prefix)
-}
-
 /// A merge is never a commit of its own afterwards: what it took in from the base is below the
 /// result, what it took in from elsewhere becomes a parent of the one commit, and how it resolved
 /// conflicts is part of the end that never changes.
-fn is_folded(commit: &Commit, ground: &Ground, manual: Manual) -> bool {
-    manual == Manual::Include || commit.parents.len() > 1 || is_agents(commit, ground)
+fn is_folded(commit: &Commit, agents: &Agents<'_>, manual: Manual) -> bool {
+    manual == Manual::Include || commit.parents.len() > 1 || agents.made(commit)
 }
 
 fn again<'a>(commits: &[&'a Commit], trees: Vec<Oid>) -> Vec<Draft<'a>> {
@@ -176,13 +174,13 @@ fn message(
     ground: &Ground,
     request: &SquashRequest,
     person: &Person,
-    folded: &[&Commit],
+    (folded, agents): (&[&Commit], &Agents<'_>),
 ) -> Result<Vec<u8>, LandingError> {
     let mut trailers: Vec<String> = Vec::new();
     for commit in folded {
         let by = name_and_address(&commit.author);
         let trailer = format!("Co-authored-by: {}", String::from_utf8_lossy(by));
-        let is_persons = commit.parents.len() < 2 && !is_agents(commit, ground);
+        let is_persons = commit.parents.len() < 2 && !agents.made(commit);
         if is_persons && by != person.own() && !trailers.contains(&trailer) {
             trailers.push(trailer);
         }

@@ -4,13 +4,13 @@
 use std::fs;
 
 use amps_core::capture::{CaptureLimits, Side};
-use amps_core::landing::{Operation, Progress, Refusal, Started};
+use amps_core::landing::{ConflictedPath, Operation, Progress, Refusal, Started};
 use amps_core::path::RawPath;
 use amps_core::snapshot::{Oid, Snapshot, Workspace, WorkspaceKind};
 
-use super::branch::{merge_base, next_backup, require_branch, require_commits, short};
+use super::branch::{commits_of, merge_base, next_backup, require_branch, require_commits, short};
 use super::checkout::{Checkout, raw, require_calm_worktree, worktree};
-use super::history::Line;
+use super::history::{Line, Touches};
 use super::merge::is_ancestor;
 use super::{Ground, Hooks, LandingError};
 use crate::capture::{Cutoff, freeze, keep, keep_again};
@@ -100,6 +100,37 @@ pub fn start(
             .args(["-m", &message, started.onto.as_str()]),
     };
     run(git, ground, &checkout, &call)
+}
+
+/// How something stands that was to be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// It waits for a person.
+    Waiting {
+        /// The paths that are to be resolved.
+        paths: Vec<RawPath>,
+    },
+    /// It has come to its end.
+    Finished {
+        /// What the branch names now.
+        to: Oid,
+    },
+    /// It never was started, or somebody gave it up.
+    Absent,
+}
+
+/// Looks how something stands that was to be started, and changes nothing.
+pub fn look(git: &Git, ground: &Ground, started: &Started) -> Result<Sight, LandingError> {
+    let Some(checkout) = worktree(git, ground)? else {
+        return Ok(Sight::Absent);
+    };
+    Ok(match whose(git, ground, &checkout, started)? {
+        Whose::Ours => Sight::Waiting {
+            paths: unmerged(git, &checkout)?,
+        },
+        Whose::Finished(to) => Sight::Finished { to },
+        Whose::Others(_) | Whose::Nobodys => Sight::Absent,
+    })
 }
 
 /// Goes on once the person has resolved and added the paths. Finished by the person, it is done.
@@ -219,6 +250,34 @@ fn whose(
         }
         None => Ok(Whose::Nobodys),
     }
+}
+
+/// Tells who wrote either side of paths that wait to be resolved. `ours` is what the branch is
+/// brought together with, `theirs` the branch: all of it, or the commit that a rebase stopped at.
+pub fn clashes(
+    git: &Git,
+    ground: &Ground,
+    started: &Started,
+    paths: &[RawPath],
+) -> Result<Vec<ConflictedPath>, LandingError> {
+    let (from, onto) = (&started.from, &started.onto);
+    let by_them = match commits_of(git, ground, &["REBASE_HEAD"])?
+        .into_iter()
+        .next()
+    {
+        Some(Some(stopped)) if started.operation == Operation::Rebase => {
+            Touches::of_one(git, ground, &stopped)?
+        }
+        _ => Touches::between(git, ground, from, onto)?,
+    };
+    let by_us = Touches::between(git, ground, onto, from)?;
+    let clash = |path: &RawPath| ConflictedPath {
+        path: path.clone(),
+        kinds: Vec::new(),
+        ours: by_us.of(path),
+        theirs: by_them.of(path),
+    };
+    Ok(paths.iter().map(clash).collect())
 }
 
 /// Runs a step and tells where it ended: done, or with paths to resolve.

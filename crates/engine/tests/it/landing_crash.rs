@@ -77,6 +77,7 @@ fn a_process_of_its_own_carries_out() {
         branch: text("branch"),
         base_ref: text("base_ref"),
         prefix: "amp:".to_owned(),
+        agent_commits: BTreeSet::new(),
     };
     let passed = ["AMPS_TEST_COUNT", "AMPS_TEST_KILL", "AMPS_TEST_GIT"];
     let passed = passed

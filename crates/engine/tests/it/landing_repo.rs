@@ -105,6 +105,7 @@ impl Land {
             branch: "refs/heads/work".to_owned(),
             base_ref: "refs/heads/main".to_owned(),
             prefix: "amp:".to_owned(),
+            agent_commits: BTreeSet::new(),
         }
     }
 

@@ -11,7 +11,7 @@ use amps_proto::view::{RunView, SessionView};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{PATIENCE, not_captured, only, paths, print_briefly, print_pairs};
+use super::{PATIENCE, not_captured, only, paths, print_briefly, print_pairs, root_of};
 use crate::args::{Between, DiffArgs};
 use crate::commands::checkpoints;
 use crate::context::Context;
@@ -49,7 +49,7 @@ pub(super) fn run(
         run_id: run.run_id,
     };
     let mut changed = [capture::compare(&git, &workspace, &comparison)?];
-    let paths = paths(&changed, run, args)?;
+    let paths = paths(&changed, root_of(run), args)?;
     for changeset in &mut changed {
         only(changeset, &paths);
     }
