@@ -38,4 +38,7 @@ mod sessions;
 mod tidy;
 mod turns;
 mod wait;
+mod worktree_interactive;
 mod worktree_iterate;
+mod worktree_life;
+mod worktree_trash;
