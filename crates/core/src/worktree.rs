@@ -247,7 +247,12 @@ impl WorktreeSession {
                     OperationKind::Remove if is_new => self.removed_at = Some(at),
                     // It stays what it is: a session that is final never changes its status.
                     OperationKind::Restore if is_new => self.removed_at = None,
-                    _ => {}
+                    OperationKind::Create
+                    | OperationKind::Squash
+                    | OperationKind::Rebase
+                    | OperationKind::Merge
+                    | OperationKind::Remove
+                    | OperationKind::Restore => {}
                 }
                 Ok(is_new
                     .then_some(Fact::OperationDone { operation, detail })
@@ -420,6 +425,72 @@ mod tests {
         Input::Merged,
         Input::GivenUp,
     ];
+
+    fn session(status: Status) -> WorktreeSession {
+        let text = r#"{"session_id": "7b2c3d4e-0000-4000-8000-000000000001", "name": "x",
+            "kind": "worktree", "status": "created", "status_reason": null, "project_id": null,
+            "project_root": "/r", "common_dir": "/r/.git", "worktree": "/r/w",
+            "branch": "refs/heads/amp/x/1", "base": {"reference": null, "commit": "@"},
+            "prompt": "x", "agent": "mine", "model": null, "script": null, "thread_id": null,
+            "created_at": "2026-01-01T00:00:00Z", "started_at": null, "ended_at": null,
+            "last_iteration": 0, "ground": {"session": "7b2c3d4e-0000-4000-8000-000000000001",
+            "common_dir": "/r/.git", "source": null, "worktree": "/r/w", "admin": "w",
+            "branch": "refs/heads/amp/x/1", "base_ref": null, "base": "@", "excludes": [],
+            "planned_at": "2026-01-01T00:00:00Z"}}"#;
+        let text = text.replace('@', &"a".repeat(40));
+        let session: WorktreeSession = serde_json::from_str(&text).unwrap();
+        WorktreeSession { status, ..session }
+    }
+
+    /// Begins an operation and ends it, twice.
+    fn carry_out(session: &mut WorktreeSession, kind: OperationKind, at: Timestamp) {
+        let operation = Operation {
+            kind,
+            begun_at: at,
+            plan: String::new(),
+        };
+        let done = Step::Done {
+            operation: kind,
+            detail: String::new(),
+            changes: None,
+        };
+        let begun = session.advance(&Step::Begin { operation }, at).unwrap();
+        assert_eq!(begun.len(), 1);
+        assert_eq!(session.advance(&done, at).unwrap().len(), 1);
+        assert_eq!(session.advance(&done, at).unwrap(), []);
+    }
+
+    #[test]
+    fn what_was_removed_can_be_brought_back_and_stays_final() {
+        let at = Timestamp::UNIX_EPOCH;
+        for status in [Status::Completed, Status::Abandoned] {
+            let mut session = session(status);
+            carry_out(&mut session, OperationKind::Remove, at);
+            assert_eq!(session.removed_at, Some(at));
+            carry_out(&mut session, OperationKind::Restore, at);
+            assert_eq!((session.removed_at, session.status), (None, status));
+            assert_eq!(session.operation, None);
+        }
+    }
+
+    #[test]
+    fn of_a_worktree_that_was_never_made_nothing_is_left_to_remove() {
+        let at = Timestamp::UNIX_EPOCH;
+        let mut session = session(Status::Created);
+        let operation = Operation {
+            kind: OperationKind::Create,
+            begun_at: at,
+            plan: String::new(),
+        };
+        session.advance(&Step::Begin { operation }, at).unwrap();
+        let undone = Step::Undone {
+            operation: OperationKind::Create,
+            detail: String::new(),
+        };
+        session.advance(&undone, at).unwrap();
+        assert_eq!(session.status, Status::Abandoned);
+        assert_eq!(session.removed_at, Some(at));
+    }
 
     #[test]
     fn a_final_worktree_session_never_changes() {

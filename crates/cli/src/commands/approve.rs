@@ -18,7 +18,7 @@ use crate::{Outcome, output, worktree};
 
 /// What was approved.
 #[derive(Serialize)]
-struct Approved<'a> {
+struct Answer<'a> {
     repository: String,
     file: &'a str,
     text: &'a str,
@@ -59,7 +59,7 @@ pub(crate) fn run(context: &Context, args: &ApproveArgs) -> Outcome {
     // What cannot be understood is named now, and not when it is to run.
     Commands::approved(&text, &repository.common_dir, &approvals)?;
     if args.output.json {
-        output::print_json(&Approved {
+        output::print_json(&Answer {
             repository: worktree::raw(&repository.common_dir).to_string(),
             file: SETUP_FILE,
             text: &text,

@@ -146,17 +146,15 @@ fn empty(context: &Context, args: &TrashEmptyArgs) -> Result<(), Failure> {
     let (_, config) = context.configured()?;
     let keep = config.grounds.trash_keep;
     let git = worktree::git(context)?;
-    let gone = match &args.session {
-        Some(reference) => vec![empty_one(context, &git, reference)?],
-        None => {
-            let common_dir = repository(&git, &args.repo)?.common_dir;
-            let now = context.clock.now().at;
-            progress::saying("emptying the trash", || {
-                empty_trash(&git, &common_dir, |entry| {
-                    args.all || entry.is_past(keep, now)
-                })
-            })?
-        }
+    let gone = if let Some(reference) = &args.session {
+        vec![empty_one(context, &git, reference)?]
+    } else {
+        let common_dir = repository(&git, &args.repo)?.common_dir;
+        let now = context.clock.now().at;
+        let goes = |entry: &TrashEntry| args.all || entry.is_past(keep, now);
+        progress::saying("emptying the trash", || {
+            empty_trash(&git, &common_dir, goes)
+        })?
     };
     let gone: Vec<Entry> = gone.iter().map(|entry| Entry::of(entry, keep)).collect();
     if args.output.json {

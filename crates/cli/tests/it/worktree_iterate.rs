@@ -54,7 +54,7 @@ impl Scene {
             .json()
     }
 
-    fn last(&self) -> Value {
+    pub(crate) fn last(&self) -> Value {
         let record = self.record();
         record["iterations"]
             .as_array()
@@ -66,7 +66,7 @@ impl Scene {
 
     /// Waits until no iteration is under way.
     #[track_caller]
-    fn settle(&self) -> Value {
+    pub(crate) fn settle(&self) -> Value {
         self.home
             .amps(["wait", &self.id, "--json"])
             .run()
@@ -75,7 +75,7 @@ impl Scene {
     }
 
     /// Returns the subjects of the commits of its branch, the newest first.
-    fn subjects(&self) -> Vec<String> {
+    pub(crate) fn subjects(&self) -> Vec<String> {
         let range = format!("{}..HEAD", self.repo.head());
         let log = self.tree.git(["log", "--format=%s", &range]);
         log.lines().map(str::to_owned).collect()
@@ -242,7 +242,7 @@ fn an_agent_that_takes_too_long_is_ended_with_all_it_started() {
 }
 
 /// An agent that works until it is told to go on.
-const WAITS: &str =
+pub(crate) const WAITS: &str =
     "cat > asked.txt; touch ready; while [ ! -e go ]; do sleep 0.01; done; rm -f go ready";
 
 #[test]

@@ -214,6 +214,23 @@ fn a_folder_belongs_to_the_innermost_live_worktree(ledger: &mut dyn Ledger) {
     // Something is still being done to the other.
     let live = ledger.live_worktree_sessions().unwrap();
     assert_eq!(live, [inner]);
+    // What is final may still have its worktree, until that is removed.
+    let grounded = |ledger: &dyn Ledger| ledger.grounded_worktree_sessions().unwrap().len();
+    assert_eq!(grounded(ledger), 2);
+    let remove = Operation {
+        kind: OperationKind::Remove,
+        begun_at: moment(4).at,
+        plan: String::new(),
+    };
+    let removed = Step::Done {
+        operation: OperationKind::Remove,
+        detail: String::new(),
+        changes: None,
+    };
+    for step in [Step::Begin { operation: remove }, removed] {
+        step_worktree(ledger, first.session_id, &step, moment(4)).unwrap();
+    }
+    assert_eq!(grounded(ledger), 1);
 }
 
 fn iterations_and_their_calls_come_in_order(ledger: &mut dyn Ledger) {
