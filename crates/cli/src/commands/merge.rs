@@ -125,9 +125,11 @@ pub(crate) fn merge(work: Work<'_>, asked: Asked<'_>, order: &MergeOrder) -> Out
                 Some(Refusal::Conflict { paths, .. }) => {
                     return begin_to_resolve(work, asked, (&ground, order), paths);
                 }
-                Some(Refusal::Unfinished { .. }) if last > 0 => {
-                    landing::finish_others(work.context, asked.view)?;
-                    continue;
+                Some(refusal) if last > 0 && landing::may_be_left(refusal) => {
+                    if landing::finish_others(work.context, asked.view)? {
+                        continue;
+                    }
+                    return Err(error.into());
                 }
                 _ => return Err(error.into()),
             },
@@ -136,9 +138,9 @@ pub(crate) fn merge(work: Work<'_>, asked: Asked<'_>, order: &MergeOrder) -> Out
         match work.perform(&plan, hooks)? {
             Ended::Undone { why, .. } if last > 0 => match why.refusal() {
                 Some(Refusal::Moved { .. }) => {}
-                Some(Refusal::Unfinished { .. }) => {
-                    landing::finish_others(work.context, asked.view)?;
-                }
+                Some(refusal)
+                    if landing::may_be_left(refusal)
+                        && landing::finish_others(work.context, asked.view)? => {}
                 _ => return Err((*why).into()),
             },
             ended => {

@@ -47,10 +47,22 @@ pub(crate) fn hooks(no_verify: bool) -> Hooks {
     if no_verify { Hooks::Skip } else { Hooks::Run }
 }
 
+/// Returns whether a refusal may come from what another session has left in a working tree.
+pub(crate) fn may_be_left(refusal: &Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::Unfinished { .. }
+            | Refusal::Dirty { .. }
+            | Refusal::InTheWay { .. }
+            | Refusal::Locked { .. }
+    )
+}
+
 /// Brings to their ends what other sessions of the repository have left: they may hold a working tree
-/// that this one needs. Whoever is at work on one is left alone.
-pub(crate) fn finish_others(context: &Context, view: &WorktreeView) -> Result<(), Failure> {
+/// that this one needs. Whoever is at work on one is left alone. Returns whether there was any.
+pub(crate) fn finish_others(context: &Context, view: &WorktreeView) -> Result<bool, Failure> {
     let git = super::git(context)?;
+    let mut any = false;
     let own = &view.session;
     for session in super::live(context)? {
         let is_other = session.session_id != own.session_id && session.operation.is_some();
@@ -68,9 +80,9 @@ pub(crate) fn finish_others(context: &Context, view: &WorktreeView) -> Result<()
             finished: None,
         };
         // What keeps that one from its end is told to whoever asks for it.
-        operation::finish(context, &git, &mut locked).ok();
+        any |= operation::finish(context, &git, &mut locked).is_ok();
     }
-    Ok(())
+    Ok(any)
 }
 
 impl From<LandingError> for Failure {

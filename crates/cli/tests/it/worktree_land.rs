@@ -9,7 +9,11 @@ use crate::worktree_iterate::{Scene, scene};
 
 /// A session whose agent does what the prompt says, as a shell would.
 pub(crate) fn obedient(more: &[&str]) -> Scene {
-    scene("sh", more)
+    // Before the prompt of a later turn it is told what the task was.
+    let scene = scene("tail -n 1 | sed 's/^Some of .* already. //' | sh", more);
+    scene.repo.git(["config", "user.name", "Person"]);
+    scene.repo.git(["config", "user.email", "person@localhost"]);
+    scene
 }
 
 impl Scene {

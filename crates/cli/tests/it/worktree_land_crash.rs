@@ -163,13 +163,20 @@ fn twenty_sessions_are_created_iterated_and_merged_at_once() {
     const MANY: usize = 20;
     let scene = obedient(&["--name", "first"]);
     let before = scene.repo.head();
+    let (home, folder) = (&scene.home, scene.repo.path());
     let ids: Vec<String> = std::thread::scope(|scope| {
         let one = |number: usize| {
-            let scene = &scene;
             scope.spawn(move || {
-                let (id, _) = scene.another(&format!("session {number}"));
-                turn(scene, &id, &format!("echo {number} > file-{number}.txt"));
-                scene.amps(&["merge", &id, "--json"]).run().ok();
+                let amps = |words: &[&str]| home.amps(words).cwd(folder).run().ok();
+                let name = format!("session {number}");
+                let words = [
+                    "new", "--prompt", "More", "--agent", "mine", "--json", "--name",
+                ];
+                let made = amps(&[&words[..], &[&name]].concat()).json();
+                let id = made["session_id"].as_str().unwrap().to_owned();
+                let prompt = format!("echo {number} > file-{number}.txt");
+                amps(&["iterate", &id, "--prompt", &prompt]);
+                amps(&["merge", &id, "--json"]).json();
                 id
             })
         };
