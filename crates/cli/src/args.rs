@@ -13,7 +13,6 @@ use clap_complete::Shell;
 
 pub(crate) use held::{
     AttachArgs, HeldArgs, HookShell, HostCommand, ScreenArgs, SendArgs, TerminalCommand,
-    TerminalHookArgs,
 };
 pub(crate) use landing::{
     AbortMergeArgs, ConflictsArgs, ContinueMergeArgs, ManualCommits, MergeArgs, PrArgs,

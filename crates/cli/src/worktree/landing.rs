@@ -1,12 +1,13 @@
 //! What the commands share that land a worktree session: its ground, and why it cannot be landed.
 
+use std::time::Duration;
+
 use amps_core::error::ErrorCode;
 use amps_core::landing::Refusal;
 use amps_engine::landing::{Ground, Hooks, LandingError};
 use amps_engine::worktree::SessionLock;
 use amps_proto::fault::Fault;
 use amps_proto::view::WorktreeView;
-use std::time::Duration;
 
 use super::{base_name, native, operation};
 use crate::context::Context;
@@ -132,11 +133,7 @@ fn of_refusal(refusal: &Refusal) -> (ErrorCode, &'static str) {
             ErrorCode::Conflict,
             "`amps explain E030` tells the ways on; nothing was changed",
         ),
-        Refusal::NothingToDo => (ErrorCode::NotAllowed, "`amps status` shows how it stands"),
-        Refusal::Moved { .. } => (
-            ErrorCode::Held,
-            "somebody else moved it meanwhile: look at it and try again",
-        ),
+        Refusal::Moved { .. } => (ErrorCode::Held, "look at it and try again"),
         Refusal::Missing { .. } => (
             ErrorCode::RepositoryInvalid,
             "`git branch --list` shows which there are; `--onto` names another base",
@@ -182,7 +179,9 @@ fn of_refusal(refusal: &Refusal) -> (ErrorCode, &'static str) {
             ErrorCode::NotAllowed,
             "whoever started it ends it; it was left alone",
         ),
-        Refusal::NotUnderWay { .. } => (ErrorCode::NotAllowed, "`amps status` shows how it stands"),
+        Refusal::NothingToDo | Refusal::NotUnderWay { .. } => {
+            (ErrorCode::NotAllowed, "`amps status` shows how it stands")
+        }
         Refusal::Unresolved { .. } => (
             ErrorCode::Conflict,
             "edit them in the worktree, `git add` them there, and try again",

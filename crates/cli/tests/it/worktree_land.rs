@@ -37,17 +37,13 @@ impl Scene {
         let id = made["session_id"].as_str().unwrap().to_owned();
         (id, Repo::at(&self.home, &tree))
     }
+}
 
-    /// Returns the subjects of the commits of a branch since the scene was set, newest first.
-    pub(crate) fn log(&self, tree: &Repo, since: &str) -> Vec<String> {
-        let log = tree.git([
-            "log",
-            "--first-parent",
-            "--format=%s",
-            &format!("{since}..HEAD"),
-        ]);
-        log.lines().map(str::to_owned).collect()
-    }
+/// Returns the subjects of the commits of a branch down to another commit, newest first.
+pub(crate) fn log(tree: &Repo, since: &str) -> Vec<String> {
+    let range = format!("{since}..HEAD");
+    let log = tree.git(["log", "--first-parent", "--format=%s", &range]);
+    log.lines().map(str::to_owned).collect()
 }
 
 #[track_caller]
@@ -82,7 +78,7 @@ fn a_session_goes_the_way_of_the_document() {
         "{}",
         merged.text()
     );
-    assert_eq!(scene.log(&scene.repo, &before), [subject]);
+    assert_eq!(log(&scene.repo, &before), [subject]);
     assert_eq!(scene.repo.read("auth.txt"), "jwt\nrefresh\n");
     assert_eq!(scene.repo.git(["status", "--porcelain"]), "");
     let record = scene.record();
@@ -122,7 +118,7 @@ fn a_squash_folds_what_the_agent_made_and_keeps_what_a_person_made() {
         3,
         "{answer}"
     );
-    let mut subjects = scene.log(&scene.tree, &base);
+    let mut subjects = log(&scene.tree, &base);
     subjects.sort();
     assert_eq!(subjects, ["All of it", "by hand"]);
     assert_eq!(scene.tree.git(["rev-parse", "HEAD^{tree}"]), tree_before);

@@ -6,7 +6,7 @@ use amps_testkit::{PATIENCE, Running};
 use serde_json::Value;
 
 use crate::worktree_iterate::Scene;
-use crate::worktree_land::{obedient, turn};
+use crate::worktree_land::{log, obedient, turn};
 
 /// The points of every landing.
 const POINTS: [&str; 6] = [
@@ -74,7 +74,7 @@ fn a_squash_that_is_killed_anywhere_is_finished_by_the_next_command() {
             tree,
             "{point}"
         );
-        let subjects = scene.log(&scene.tree, &scene.repo.head());
+        let subjects = log(&scene.tree, &scene.repo.head());
         assert_eq!(subjects, ["amp: echo 3 > three.txt", "One"], "{point}");
         assert_calm(&scene, point);
     }
