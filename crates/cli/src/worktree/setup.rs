@@ -1,7 +1,7 @@
 //! The commands that make a new worktree ready and clean up behind it: the person's own, which are
 //! configured, and those that come with the repository, which run only as they were approved.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use amps_core::ground::PortRange;
