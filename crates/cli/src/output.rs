@@ -91,6 +91,11 @@ pub(crate) fn say(text: &str) {
     drop(writeln!(AutoStream::auto(io::stderr()), "{text}"));
 }
 
+/// Returns whether somebody reads the talk.
+pub(crate) fn reaches_a_person() -> bool {
+    io::stderr().is_terminal()
+}
+
 /// Writes a question, whose answer stands behind it.
 pub(crate) fn ask(text: &str) {
     drop(write!(AutoStream::auto(io::stderr()), "{text}"));

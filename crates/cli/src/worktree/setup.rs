@@ -123,7 +123,7 @@ pub(crate) fn state(approval: Approval) -> &'static str {
 
 /// Asks the person whether commands may run, if there is one. `false` where there is none.
 pub(crate) fn asked(text: &str, approval: Approval) -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !output::reaches_a_person() || !io::stdin().is_terminal() {
         return Ok(false);
     }
     output::say(&format!(
