@@ -55,11 +55,6 @@ pub(crate) fn reader(context: &Context) -> Reader {
     }
 }
 
-/// Returns whether a person is there who can be asked.
-pub(crate) fn can_ask() -> bool {
-    io::stdin().is_terminal() && io::stderr().is_terminal()
-}
-
 /// Returns whether the answer is wanted in colour.
 pub(crate) fn in_colour() -> bool {
     AutoStream::choice(&io::stdout()) != ColorChoice::Never
@@ -94,6 +89,11 @@ pub(crate) fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
 pub(crate) fn say(text: &str) {
     // Nobody can be told that nobody listens.
     drop(writeln!(AutoStream::auto(io::stderr()), "{text}"));
+}
+
+/// Returns whether somebody reads the talk.
+pub(crate) fn reaches_a_person() -> bool {
+    io::stderr().is_terminal()
 }
 
 /// Writes a question, whose answer stands behind it.
