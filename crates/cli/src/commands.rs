@@ -94,7 +94,7 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Outcome {
         Command::Log(args) => log::run(context, &args),
         Command::Man(args) => man::run(&args),
         Command::Merge(args) => merge::run(context, &args),
-        Command::New(args) => new::run(context, args),
+        Command::New(args) => new::run(context, &args),
         Command::Note(args) => note::run(context, args),
         Command::Play(args) => play::run(context, &args),
         Command::Pr(args) => pr::run(context, &args),

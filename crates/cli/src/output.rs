@@ -55,6 +55,11 @@ pub(crate) fn reader(context: &Context) -> Reader {
     }
 }
 
+/// Returns whether a person is there who can be asked.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
 /// Returns whether the answer is wanted in colour.
 pub(crate) fn in_colour() -> bool {
     AutoStream::choice(&io::stdout()) != ColorChoice::Never

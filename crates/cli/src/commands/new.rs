@@ -39,8 +39,8 @@ const NAME_WORDS: usize = 6;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Makes a worktree session.
-pub(crate) fn run(context: &Context, args: NewArgs) -> Outcome {
-    let (created, unready) = create(context, &args)?;
+pub(crate) fn run(context: &Context, args: &NewArgs) -> Outcome {
+    let (created, unready) = create(context, args)?;
     let session = &created.session;
     if args.output.json && (!args.run || unready.is_some()) {
         output::print_json(&created)?;

@@ -217,7 +217,7 @@ impl<'a> Prepared<'a> {
         };
         let invocation = self.agent.agent().invocation(&order);
         let command = self.command_line(&invocation);
-        let link = Link::open(self.context, self.facts(&command), &|| {});
+        let link = Link::open(self.context, Some(self.facts(&command)), &|| {});
         let now = self.context.clock.now();
         journal.tell(
             now.at,
@@ -290,7 +290,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// Returns what is told of the run.
-    fn facts(&self, command: &[OsString]) -> Option<OpenFacts> {
+    fn facts(&self, command: &[OsString]) -> OpenFacts {
         let agent = self.agent.agent().name();
         let options = LaunchOptions {
             context_ids: self.view.session.context_ids.clone(),
@@ -301,7 +301,7 @@ impl<'a> Prepared<'a> {
         facts.session_id = self.iteration.run;
         facts.cwd = RawPath::new(self.worktree.as_os_str().as_bytes());
         facts.git_environment.clear();
-        Some(facts)
+        facts
     }
 
     /// Returns the variables of the agent and the gate.

@@ -20,7 +20,7 @@ use amps_proto::fault::Fault;
 use amps_proto::view::{RunView, WorktreeView};
 use serde::Serialize;
 
-use super::{Locked, native, setup, tell, written};
+use super::{Locked, native, operation, setup, tell, written};
 use crate::commands::show;
 use crate::context::Context;
 use crate::error::Failure;
@@ -251,8 +251,7 @@ fn go_on_restoring(context: &Context, git: &Git, locked: &mut Locked) -> Result<
     Ok(())
 }
 
-/// Brings a removal or a restore to its end that a command left which was killed. Returns what was
-/// removed by that.
+/// Brings to its end what a command left that was killed. Returns what was removed by that.
 pub(crate) fn finish(
     context: &Context,
     git: &Git,
@@ -271,7 +270,7 @@ pub(crate) fn finish(
         OperationKind::Create
         | OperationKind::Squash
         | OperationKind::Rebase
-        | OperationKind::Merge => Ok(None),
+        | OperationKind::Merge => operation::finish(context, git, locked).map(|()| None),
     }
 }
 

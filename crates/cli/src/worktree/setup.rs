@@ -1,7 +1,7 @@
 //! The commands that make a new worktree ready and clean up behind it: the person's own, which are
 //! configured, and those that come with the repository, which run only as they were approved.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use amps_core::ground::PortRange;
@@ -123,7 +123,7 @@ pub(crate) fn state(approval: Approval) -> &'static str {
 
 /// Asks the person whether commands may run, if there is one. `false` where there is none.
 pub(crate) fn asked(text: &str, approval: Approval) -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !output::can_ask() {
         return Ok(false);
     }
     output::say(&format!(

@@ -347,7 +347,7 @@ fn no_key_is_printed_or_written_for_the_agent() {
     let output = scene.home.amps(words).run().ok();
     assert!(!output.text().contains(key), "{}", output.text());
     for name in ["SESSION.md", "ITERATION_LOG.md", "LAST_STATUS.json"] {
-        let text = scene.tree.read(&format!("AGENT_CONTEXT/{name}"));
+        let text = scene.tree.read(format!("AGENT_CONTEXT/{name}"));
         assert!(!text.contains(key), "{name}: {text}");
     }
     assert!(
