@@ -29,6 +29,7 @@ pub(crate) fn run(context: &Context, args: &ContinueMergeArgs) -> Outcome {
         context,
         git: &waiting.git,
         view: &view,
+        lock: waiting.lock(),
     };
     let asked = Asked {
         git: &waiting.git,

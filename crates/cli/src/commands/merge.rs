@@ -70,6 +70,7 @@ pub(crate) fn run(context: &Context, args: &MergeArgs) -> Outcome {
         context,
         git: &git,
         view,
+        lock: &locked.lock,
     };
     merge(work, asked, &order)
 }

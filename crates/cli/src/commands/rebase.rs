@@ -47,6 +47,7 @@ fn rebase(context: &Context, args: &RebaseArgs, locked: &Locked) -> Outcome {
         context,
         git: &git,
         view,
+        lock: &locked.lock,
     };
     let refused = match plan_rebase(&git, &ground, onto, hooks) {
         Ok(plan) => {

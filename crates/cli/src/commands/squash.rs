@@ -47,6 +47,7 @@ pub(crate) fn run(context: &Context, args: &SquashArgs) -> Outcome {
         context,
         git: &git,
         view,
+        lock: &locked.lock,
     };
     let ended = work.perform(&plan, request.hooks)?;
     asked.ended(&plan, ended)

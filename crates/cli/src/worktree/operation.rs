@@ -13,6 +13,7 @@ use amps_engine::git::Git;
 use amps_engine::iteration;
 use amps_engine::landing::{Hooks, LandingError, Sight, carry_out, look, start, take_back};
 use amps_engine::testing::point;
+use amps_engine::worktree::SessionLock;
 use amps_proto::fault::Fault;
 use amps_proto::view::WorktreeView;
 use serde::de::DeserializeOwned;
@@ -183,6 +184,7 @@ pub(crate) struct Work<'a> {
     pub(crate) context: &'a Context,
     pub(crate) git: &'a Git,
     pub(crate) view: &'a WorktreeView,
+    pub(crate) lock: &'a SessionLock,
 }
 
 impl Work<'_> {
@@ -265,7 +267,7 @@ impl Work<'_> {
 
     fn begin_to_resolve(self, resolve: &Resolve, hooks: Hooks) -> Result<Ended, Failure> {
         let ground = landing::ground(self.view);
-        match start(self.git, &ground, &resolve.started, hooks) {
+        match start(self.git, &ground, &resolve.started, hooks, self.lock) {
             Ok(progress) => self.progress(resolve, progress),
             Err(error) => match look(self.git, &ground, &resolve.started)? {
                 Sight::Absent => self.undone(resolve.kind(), error),
@@ -369,6 +371,7 @@ pub(crate) fn finish(context: &Context, git: &Git, locked: &mut Locked) -> Resul
                 context,
                 git,
                 view: &locked.view,
+                lock: &locked.lock,
             };
             finish_landing(work, &plan)?
         }

@@ -6,6 +6,7 @@ use amps_engine::capture::Cutoff;
 use amps_engine::git::Git;
 use amps_engine::landing::{abort, go_on};
 use amps_engine::testing::point;
+use amps_engine::worktree::SessionLock;
 use amps_proto::fault::Fault;
 use amps_proto::view::WorktreeView;
 
@@ -60,6 +61,10 @@ impl Waiting {
         &self.locked.view
     }
 
+    pub(crate) fn lock(&self) -> &SessionLock {
+        &self.locked.lock
+    }
+
     pub(crate) fn resolve(&self) -> &Resolve {
         &self.resolve
     }
@@ -68,12 +73,19 @@ impl Waiting {
     pub(crate) fn go_on(&self, context: &Context, no_verify: bool) -> Result<Ended, Failure> {
         let ground = landing::ground(self.view());
         let hooks = landing::hooks(no_verify);
-        let progress = go_on(&self.git, &ground, &self.resolve.started, hooks)?;
+        let progress = go_on(
+            &self.git,
+            &ground,
+            &self.resolve.started,
+            hooks,
+            self.lock(),
+        )?;
         point("landing-gone-on");
         let work = Work {
             context,
             git: &self.git,
             view: self.view(),
+            lock: self.lock(),
         };
         work.progress(&self.resolve, progress)
     }
@@ -84,7 +96,13 @@ impl Waiting {
         let ground = landing::ground(self.view());
         let cutoff = Cutoff::ended(context.clock.now());
         let started = &self.resolve.started;
-        let kept = abort(&self.git, &ground, started, &cutoff, &config.capture)?;
+        let kept = abort(
+            &self.git,
+            &ground,
+            started,
+            self.lock(),
+            (&cutoff, &config.capture),
+        )?;
         point("landing-aborted");
         let commit = kept.and_then(|snapshot| snapshot.commit);
         let kept = commit.map(|commit| {
@@ -96,6 +114,7 @@ impl Waiting {
             context,
             git: &self.git,
             view: self.view(),
+            lock: self.lock(),
         };
         let view = work.given_up(&self.resolve, &detail)?;
         let kind = Plan::Resolve(self.resolve.clone()).kind();

@@ -1,6 +1,7 @@
 //! Conflicts of worktree sessions: who wrote either side, the way on, and the way back.
 
-use amps_testkit::{PATIENCE, wait};
+use amps_engine::files::write_private;
+use amps_testkit::{Exit, PATIENCE, Signal, wait};
 use serde_json::Value;
 
 use crate::worktree_iterate::Scene;
@@ -80,6 +81,7 @@ fn a_merge_that_is_given_up_leaves_all_as_it_was() {
     let told = scene.amps(&["merge", &scene.id]).run().code(12);
     let text = told.stdout_text();
     assert!(text.contains("iteration 1 of session"), "{}", told.text());
+    assert!(told.stderr_text().contains("E030"), "{}", told.text());
     scene.tree.write("kept.txt", "half\n");
     let answer = ask(&scene, &["abort-merge", &scene.id], 0);
     assert_eq!(answer["outcome"], "aborted");
@@ -242,4 +244,30 @@ fn a_landing_waits_for_an_iteration_that_is_under_way() {
     );
     scene.tree.write("go", "");
     drop(run.wait(PATIENCE).ok());
+}
+
+#[test]
+fn a_git_that_outlives_its_command_keeps_others_from_the_session() {
+    let scene = at_odds();
+    let hook =
+        "#!/bin/sh\ntouch \"$HOME/ready\"; while [ ! -e \"$HOME/go\" ]; do sleep 0.01; done\n";
+    scene.repo.write(".git/hooks/post-checkout", hook);
+    scene.repo.chmod(".git/hooks/post-checkout", 0o755);
+    let run = scene.amps(&["rebase", &scene.id]).start();
+    wait::for_file(&scene.home.home_dir().join("ready"), PATIENCE);
+    run.signal(Signal::KILL);
+    drop(run.wait(PATIENCE));
+    let refused = scene.amps(&["rebase", &scene.id, "--abort"]).run().code(10);
+    assert!(
+        refused.stderr_text().contains("a git left by"),
+        "{}",
+        refused.text()
+    );
+    write_private(&scene.home.home_dir().join("go"), b"").unwrap();
+    wait::until("git to stop at the conflict", PATIENCE, || {
+        let aborted = scene.amps(&["rebase", &scene.id, "--abort"]).run();
+        (aborted.status == Exit::Code(0)).then_some(())
+    });
+    assert_eq!(scene.tree.read("kept.txt"), "agent\n");
+    assert_eq!(scene.record()["status"], "idle");
 }

@@ -15,6 +15,7 @@ use super::merge::is_ancestor;
 use super::{Ground, Hooks, LandingError};
 use crate::capture::{Cutoff, freeze, keep, keep_again};
 use crate::git::{Call, Git, GitError};
+use crate::worktree::SessionLock;
 
 /// Plans to start a merge of the base into the branch, or a rebase onto it; or of what `onto` names.
 /// Store the plan before it is started: only with it is the operation known to be ours.
@@ -61,6 +62,7 @@ pub fn start(
     ground: &Ground,
     started: &Started,
     hooks: Hooks,
+    lock: &SessionLock,
 ) -> Result<Progress, LandingError> {
     let checkout = require_worktree(git, ground)?;
     match whose(git, ground, &checkout, started)? {
@@ -87,7 +89,7 @@ pub fn start(
         short(&ground.base_ref),
         short(&ground.branch)
     );
-    let call = Call::alone_within(&ground.worktree).as_person();
+    let call = as_person(ground, lock);
     let call = match started.operation {
         Operation::Rebase => call
             .args(["rebase", "--merge", "--no-autostash", "--no-autosquash"])
@@ -139,6 +141,7 @@ pub fn go_on(
     ground: &Ground,
     started: &Started,
     hooks: Hooks,
+    lock: &SessionLock,
 ) -> Result<Progress, LandingError> {
     let checkout = require_worktree(git, ground)?;
     match whose(git, ground, &checkout, started)? {
@@ -151,7 +154,7 @@ pub fn go_on(
     if !paths.is_empty() {
         return Err(Refusal::Unresolved { paths }.into());
     }
-    let call = Call::alone_within(&ground.worktree).as_person();
+    let call = as_person(ground, lock);
     let call = match started.operation {
         Operation::Rebase => call.args(["rebase", "--continue"]),
         Operation::Merge | Operation::Apply | Operation::CherryPick | Operation::Revert => call
@@ -167,8 +170,8 @@ pub fn abort(
     git: &Git,
     ground: &Ground,
     started: &Started,
-    cutoff: &Cutoff,
-    limits: &CaptureLimits,
+    lock: &SessionLock,
+    (cutoff, limits): (&Cutoff, &CaptureLimits),
 ) -> Result<Option<Snapshot>, LandingError> {
     let checkout = require_worktree(git, ground)?;
     match whose(git, ground, &checkout, started)? {
@@ -195,11 +198,16 @@ pub fn abort(
         Operation::Rebase => "rebase",
         Operation::Merge | Operation::Apply | Operation::CherryPick | Operation::Revert => "merge",
     };
-    let call = Call::alone_within(&ground.worktree)
-        .as_person()
-        .args([verb, "--abort"]);
-    git.run(&call)?;
+    git.run(&as_person(ground, lock).args([verb, "--abort"]))?;
     Ok(Some(snapshot))
+}
+
+/// A call of git that the person could have made. It holds the lock of the session until it has ended,
+/// even if it outlives this process: nobody goes on with what it is still at.
+fn as_person<'a>(ground: &Ground, lock: &'a SessionLock) -> Call<'a> {
+    Call::alone_within(&ground.worktree)
+        .as_person()
+        .input_file(lock.file())
 }
 
 fn verify(hooks: Hooks) -> Option<&'static str> {

@@ -100,7 +100,7 @@ impl SessionLock {
 
     /// Returns the open file that holds the lock. Given to git as its standard input it keeps the
     /// lock until git has ended.
-    pub(super) fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &File {
         self.held.lock.file()
     }
 

@@ -186,14 +186,14 @@ fn a_conflict_is_resolved_in_the_sessions_worktree_and_then_merged() {
     assert_eq!(paths[0].theirs[0].oid.as_str(), theirs);
     let git = land.engine_git();
     let started = plan_start(&git, &land.ground(), Operation::Merge, None).unwrap();
-    let progress = start(&git, &land.ground(), &started, Hooks::Run).unwrap();
+    let progress = start(&git, &land.ground(), &started, Hooks::Run, &land.lock()).unwrap();
     assert!(
         matches!(progress, Progress::Conflict { .. }),
         "{progress:?}"
     );
     land.write("a", text(&[(3, "base and x")]));
     land.git(["add", "a"]);
-    let progress = go_on(&git, &land.ground(), &started, Hooks::Run).unwrap();
+    let progress = go_on(&git, &land.ground(), &started, Hooks::Run, &land.lock()).unwrap();
     assert!(matches!(progress, Progress::Done { .. }), "{progress:?}");
     let plan = merge(&land, &MergeRequest::default()).unwrap();
     land.carry_out(&plan.course).unwrap();

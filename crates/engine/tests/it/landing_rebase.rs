@@ -142,12 +142,12 @@ fn a_conflict_names_both_sides_and_changes_nothing() {
 fn begin(land: &Land) -> Started {
     let git = land.engine_git();
     let started = plan_start(&git, &land.ground(), Operation::Rebase, None).unwrap();
-    let progress = start(&git, &land.ground(), &started, Hooks::Run).unwrap();
+    let progress = start(&git, &land.ground(), &started, Hooks::Run, &land.lock()).unwrap();
     assert!(
         matches!(&progress, Progress::Conflict { paths } if paths[0].to_string() == "a"),
         "{progress:?}"
     );
-    let again = start(&git, &land.ground(), &started, Hooks::Run).unwrap();
+    let again = start(&git, &land.ground(), &started, Hooks::Run, &land.lock()).unwrap();
     assert_eq!(again, progress, "started twice, it only tells");
     started
 }
@@ -162,16 +162,31 @@ fn a_person_resolves_and_it_goes_on_without_an_editor() {
         &land.ground(),
         &started,
         Hooks::Run,
+        &land.lock(),
     ));
     assert!(matches!(refused, Refusal::Unresolved { .. }), "{refused:?}");
     land.write("a", text(&[(3, "base and x")]));
     land.git(["add", "a"]);
-    let progress = go_on(&land.engine_git(), &land.ground(), &started, Hooks::Run).unwrap();
+    let progress = go_on(
+        &land.engine_git(),
+        &land.ground(),
+        &started,
+        Hooks::Run,
+        &land.lock(),
+    )
+    .unwrap();
     let to = land.oid("work");
     assert_eq!(progress, Progress::Done { to });
     assert_eq!(land.oid("work~2"), land.oid("main"));
     assert_eq!(land.read("a"), text(&[(3, "base and x")]));
-    let again = go_on(&land.engine_git(), &land.ground(), &started, Hooks::Run).unwrap();
+    let again = go_on(
+        &land.engine_git(),
+        &land.ground(),
+        &started,
+        Hooks::Run,
+        &land.lock(),
+    )
+    .unwrap();
     assert_eq!(again, progress);
     land.assert_calm();
 }
@@ -190,8 +205,8 @@ fn given_up_all_is_as_before_and_what_was_resolved_is_kept() {
             &land.engine_git(),
             &land.ground(),
             &started,
-            &cutoff,
-            &limits,
+            &land.lock(),
+            (&cutoff, &limits),
         )
     };
     let kept = give_up().unwrap().unwrap().commit.unwrap();
@@ -221,22 +236,23 @@ fn what_somebody_else_started_is_never_touched() {
             .success()
     );
     let before = land.state();
+    let lock = land.lock();
     for refused in [
-        refusal(start(&git, &land.ground(), &started, Hooks::Run)),
-        refusal(go_on(&git, &land.ground(), &started, Hooks::Run)),
+        refusal(start(&git, &land.ground(), &started, Hooks::Run, &lock)),
+        refusal(go_on(&git, &land.ground(), &started, Hooks::Run, &lock)),
         refusal(abort(
             &git,
             &land.ground(),
             &started,
-            &Cutoff::open(now()),
-            &CaptureLimits::default(),
+            &lock,
+            (&Cutoff::open(now()), &CaptureLimits::default()),
         )),
     ] {
         assert!(matches!(refused, Refusal::NotOurs { .. }), "{refused:?}");
     }
     assert_eq!(land.state(), before);
     land.git(["rebase", "--abort"]);
-    let refused = refusal(go_on(&git, &land.ground(), &started, Hooks::Run));
+    let refused = refusal(go_on(&git, &land.ground(), &started, Hooks::Run, &lock));
     assert!(
         matches!(refused, Refusal::NotUnderWay { .. }),
         "{refused:?}"

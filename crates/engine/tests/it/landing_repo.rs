@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use amps_core::id::SessionId;
 use amps_core::landing::{Course, Manual, Refusal, SquashPlan};
@@ -13,6 +14,7 @@ use amps_core::snapshot::Oid;
 use amps_engine::files::write_private;
 use amps_engine::git::{Environment, Git};
 use amps_engine::landing::{Ground, Hooks, LandingError, SquashRequest, carry_out, plan_squash};
+use amps_engine::worktree::SessionLock;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -107,6 +109,12 @@ impl Land {
             prefix: "amp:".to_owned(),
             agent_commits: BTreeSet::new(),
         }
+    }
+
+    /// The lock of the session, which nobody else has.
+    pub(crate) fn lock(&self) -> SessionLock {
+        let wait = Duration::from_secs(5);
+        SessionLock::take(&self.common_dir, self.ground().session, "a test", wait).unwrap()
     }
 
     /// The git of the engine, which sees this home and nothing else.
