@@ -301,9 +301,10 @@ pub(crate) struct StopArgs {
     /// An id, the beginning of one, or a name
     #[arg(value_name = "SESSION")]
     pub(crate) session: String,
-    /// How long it may take to end by itself before it is killed
-    #[arg(long, value_name = "TIME", default_value = "10s")]
-    pub(crate) grace: String,
+    /// How long it may take to end by itself before it is killed; 10 s for an agent, and for an
+    /// iteration as long as its agent and its commit may take
+    #[arg(long, value_name = "TIME")]
+    pub(crate) grace: Option<String>,
     #[command(flatten)]
     pub(crate) output: JsonArgs,
 }

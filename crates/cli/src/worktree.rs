@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use amps_core::error::ErrorCode;
 use amps_core::id::SessionId;
+use amps_core::iteration::Verdict;
 use amps_core::path::RawPath;
+use amps_core::process::ProcessIdentity;
 use amps_core::worktree::{OperationKind, Step, WorktreeSession};
 use amps_engine::agent;
 use amps_engine::config::{Config, Configured};
@@ -24,6 +26,7 @@ use amps_engine::files;
 use amps_engine::git::Git;
 use amps_engine::home::Home;
 use amps_engine::iteration::{CommitError, Ground};
+use amps_engine::process;
 use amps_engine::worktree::{Refusal, Repository, SessionLock, WorktreeError};
 use amps_proto::codec;
 use amps_proto::fault::Fault;
@@ -35,7 +38,7 @@ use serde::Serialize;
 use crate::commands::show;
 use crate::context::Context;
 use crate::error::Failure;
-use crate::{connect, env, output};
+use crate::{connect, env, launch, output};
 
 /// How long a command waits for another one on the same session.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -131,6 +134,56 @@ pub(crate) fn refuse_final(view: &WorktreeView) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Processes of an iteration that is over although nobody ended them.
+pub(crate) struct Survivors {
+    /// The iteration.
+    pub(crate) number: u32,
+    /// Its run.
+    pub(crate) run: SessionId,
+    /// Who ran it.
+    pub(crate) runner: ProcessIdentity,
+    /// They.
+    pub(crate) processes: Vec<ProcessIdentity>,
+}
+
+/// Returns what outlived the runners of a session. A runner that comes to its end leaves nothing.
+pub(crate) fn survivors(context: &Context, view: &WorktreeView) -> Vec<Survivors> {
+    let iterations = view.iterations.iter().map(|view| &view.iteration);
+    let lost = iterations.filter(|iteration| iteration.verdict == Some(Verdict::Lost));
+    let found = lost.map(|iteration| {
+        let run = iteration.run.to_string();
+        Survivors {
+            number: iteration.number,
+            run: iteration.run,
+            runner: iteration.runner.clone(),
+            processes: process::of_session(&run, &iteration.runner, &context.clock),
+        }
+    });
+    found.filter(|found| !found.processes.is_empty()).collect()
+}
+
+/// Fails while an agent still works whose runner is gone.
+pub(crate) fn refuse_survivors(context: &Context, view: &WorktreeView) -> Result<(), Failure> {
+    let Some(Survivors {
+        number, processes, ..
+    }) = survivors(context, view).pop()
+    else {
+        return Ok(());
+    };
+    let id = view.session.session_id.short();
+    let pids: Vec<String> = processes
+        .iter()
+        .map(|process| process.pid.to_string())
+        .collect();
+    let message = format!(
+        "what iteration {number} started still runs: pid {}",
+        pids.join(", ")
+    );
+    Err(Fault::new(ErrorCode::NotAllowed, message)
+        .hint(format!("`amps stop {id}` ends it"))
+        .into())
+}
+
 /// Returns where a session works.
 pub(crate) fn ground<'a>(git: &'a Git, worktree: &'a Path, view: &'a WorktreeView) -> Ground<'a> {
     Ground {
@@ -152,6 +205,13 @@ pub(crate) fn agent(config: &Config, name: &str) -> Result<Configured, Failure> 
             ))
             .into()
     })
+}
+
+/// Returns the program of an agent.
+pub(crate) fn program(context: &Context, agent: &Configured) -> Result<PathBuf, Failure> {
+    let name = OsStr::new(&agent.program);
+    find_program(name, &context.environment.path(), &env::own_program())
+        .map_err(|error| Failure::from(launch::refusal(&error)))
 }
 
 /// Returns the agent that iterates if none is named: the configured one, or the first that is

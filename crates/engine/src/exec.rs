@@ -17,7 +17,9 @@ use rustix::io::Errno;
 
 pub use contained::{Contained, ContainedEnd};
 pub use scope::{Standing, enter_scope};
-pub use turn::{Line, TurnCause, TurnCommand, TurnEnding, TurnListener, run_turn};
+pub use turn::{
+    Line, TurnCause, TurnCommand, TurnEnding, TurnListener, end_session_processes, run_turn,
+};
 
 use crate::files;
 

@@ -5,9 +5,11 @@ mod portrait;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 use amps_core::exit::Exit;
 use amps_core::process::{Activity, ProcessIdentity, Sighting};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, getppid, kill_process_group, pidfd_open, pidfd_send_signal,
@@ -91,6 +93,23 @@ pub fn open_handle(process: &ProcessIdentity) -> Option<OwnedFd> {
     match sight(process.pid) {
         Sighting::Present { start_ticks, .. } if start_ticks == process.start_ticks => Some(handle),
         Sighting::Present { .. } | Sighting::Gone | Sighting::Unknown => None,
+    }
+}
+
+/// Waits until a process is gone, but not longer than until then. Returns whether it is.
+pub fn wait_gone(process: &ProcessIdentity, until: Instant) -> bool {
+    let Some(handle) = open_handle(process) else {
+        return sight(process.pid) != Sighting::Unknown;
+    };
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).ok();
+        let mut fds = [PollFd::new(&handle, PollFlags::IN)];
+        match poll(&mut fds, timeout.as_ref()) {
+            Err(Errno::INTR) => {}
+            Ok(0) | Err(_) => return false,
+            Ok(_) => return true,
+        }
     }
 }
 
@@ -250,8 +269,6 @@ fn parse_stat(text: &str) -> Option<Stat> {
 #[cfg(test)]
 mod tests {
     use std::process::{Child, Stdio};
-
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
     use super::*;
 

@@ -60,9 +60,12 @@ pub(crate) struct IterateArgs {
     /// The model that the agent is told to use, this time
     #[arg(long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
-    /// Show what the agent tells while it runs; joins an iteration that is under way
+    /// Show what the agent tells while it runs
     #[arg(long)]
     pub(crate) stream: bool,
+    /// Show the iteration that is under way, and begin none
+    #[arg(long, conflicts_with_all = ["prompt", "notes", "model", "count", "until_pass", "detach"])]
+    pub(crate) join: bool,
     /// So many iterations at most, as long as each passes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) count: Option<u32>,

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use amps_core::error::ErrorCode;
 use amps_core::session::Status;
-use amps_engine::exec::find_program;
 use amps_host::{SignalsFor, has_terminal};
 use amps_proto::fault::Fault;
 use amps_proto::hold::Role;
@@ -15,10 +14,10 @@ use crate::args::{InteractiveArgs, LaunchOptions};
 use crate::commands::{attach, show, terminal};
 use crate::context::Context;
 use crate::error::Failure;
-use crate::launch::{self, hold};
+use crate::launch::hold;
 use crate::text::sentence;
 use crate::worktree::{self, Locked};
-use crate::{Outcome, env, held, output};
+use crate::{Outcome, held, output};
 
 /// Opens the agent, or comes back to it.
 pub(crate) fn run(context: &Context, args: &InteractiveArgs) -> Outcome {
@@ -76,8 +75,7 @@ fn begin(context: &Context, reference: &str) -> Result<ExitCode, Failure> {
     let session = &view.session;
     let agent = worktree::agent(&config, &session.agent)?;
     let name = OsString::from(&agent.program);
-    let program = find_program(&name, &context.environment.path(), &env::own_program())
-        .map_err(|error| Failure::from(launch::refusal(&error)))?;
+    let program = worktree::program(context, &agent)?;
     let model = session.model.as_deref().or(agent.model.as_deref());
     let thread = session.thread_id.as_ref();
     // Further arguments are for turns without a person.

@@ -1,13 +1,21 @@
 //! `amps iterate`: one more turn of a worktree session, or several.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use amps_core::error::ErrorCode;
+use amps_core::id::SessionId;
 use amps_core::iteration::{Iteration, Verdict};
 use amps_core::path::visible;
 use amps_core::session::Status;
 use amps_core::turn::AgentEvent;
+use amps_engine::files::write_private;
 use amps_proto::exit_code;
-use amps_proto::view::WorktreeView;
+use amps_proto::fault::Fault;
+use amps_proto::view::{IterationView, WorktreeView};
+use signal_hook::consts::signal::SIGINT;
 
 use crate::Outcome;
 use crate::args::IterateArgs;
@@ -19,15 +27,39 @@ use crate::output::{self, BAD, FAINT, GOOD};
 use crate::text::worktree::{tail, used, verdict_word};
 use crate::text::{brief, sentence};
 
+/// The exit code after Ctrl-C.
+const INTERRUPTED: u8 = 128 + 2;
+
 /// Iterations at most where one goes on until the gate passes and no number is given.
 const UNTIL_PASS: u32 = 10;
 
 /// Runs iterations, or joins one that runs.
 pub(crate) fn run(context: &Context, args: &IterateArgs) -> Outcome {
+    if args
+        .prompt
+        .as_deref()
+        .is_some_and(|prompt| prompt.trim().is_empty())
+    {
+        return Err(Fault::new(ErrorCode::BadArgument, "the prompt is empty")
+            .hint("say what the agent is to do, or leave `--prompt` out to have it go on")
+            .into());
+    }
+    if let Some(file) = &args.metrics_file {
+        // Not found out when the work is done.
+        write_metrics(&[], file)?;
+    }
     let view = show::fetch_worktree(context, &args.session)?;
     let session = view.session.session_id;
-    let joins = view.session.status == Status::Active && args.stream && args.prompt.is_none();
+    let is_active = view.session.status == Status::Active;
+    let joins = args.join || is_active && args.stream && args.prompt.is_none();
     let number = if joins {
+        if !is_active {
+            let id = session.short();
+            let message = format!("no iteration of session {id} is under way");
+            return Err(Fault::new(ErrorCode::NotAllowed, message)
+                .hint(format!("`amps show {id}` tells how the last one ended"))
+                .into());
+        }
         let number = view.session.last_iteration;
         output::say(&format!("joining iteration {number}, which is under way"));
         number
@@ -47,21 +79,49 @@ pub(crate) fn run(context: &Context, args: &IterateArgs) -> Outcome {
     if args.detach {
         return detached(&view, number, args.output.json);
     }
+    let left = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGINT, Arc::clone(&left))?;
     let following = Following {
         context,
         session,
         number,
+        is_left: &left,
     };
-    let is_json = args.output.json;
     let mut teller = Teller {
-        streams: args.stream,
-        is_json,
+        streams: args.stream || args.join,
+        is_json: args.output.json,
+        agent: view.session.agent,
+        session,
+        told: number.saturating_sub(1),
+        last_call: None,
     };
-    let view = follow(&following, &mut |number, entry| teller.tell(number, entry))?;
+    let Some(view) = follow(&following, &mut |number, entry| teller.tell(number, entry))? else {
+        let id = session.short();
+        output::say(&format!(
+            "it goes on; `amps iterate {id} --join` shows it, `amps stop {id}` ends it"
+        ));
+        return Err(Failure::Launch(INTERRUPTED));
+    };
+    let ran = || {
+        let all = view.iterations.iter();
+        all.filter(|view| view.iteration.number >= number)
+    };
     if let Some(file) = &args.metrics_file {
-        write_metrics(&view, number, file)?;
+        write_metrics(&ran().collect::<Vec<_>>(), file)?;
     }
-    finish(&view, number, is_json)
+    if args.output.json {
+        output::print_json(&view)?;
+    }
+    for shown in ran() {
+        // Of one whose runner is gone nobody has told the end.
+        teller.end(&shown.iteration);
+    }
+    let last = ran().next_back().and_then(|view| view.iteration.verdict);
+    Ok(match last {
+        Some(Verdict::Passed) => ExitCode::SUCCESS,
+        Some(Verdict::GateFailed) => ExitCode::from(exit_code::GATE_FAILED),
+        _ => ExitCode::from(exit_code::FAILED),
+    })
 }
 
 fn detached(view: &WorktreeView, number: u32, is_json: bool) -> Outcome {
@@ -72,7 +132,7 @@ fn detached(view: &WorktreeView, number: u32, is_json: bool) -> Outcome {
         let short = id.short();
         output::print(&format!("iteration {number} of session {short}\n"))?;
         output::say(&format!(
-            "`amps iterate {short} --stream` shows it, `amps stop {short}` ends it"
+            "`amps iterate {short} --join` shows it, `amps stop {short}` ends it"
         ));
     }
     Ok(ExitCode::SUCCESS)
@@ -83,34 +143,53 @@ fn detached(view: &WorktreeView, number: u32, is_json: bool) -> Outcome {
 struct Teller {
     streams: bool,
     is_json: bool,
+    agent: String,
+    session: SessionId,
+    /// The last iteration whose end was told.
+    told: u32,
+    /// The call of a tool that was told last: agents tell of one twice.
+    last_call: Option<String>,
 }
 
 impl Teller {
     fn tell(&mut self, number: u32, entry: &Entry) {
         match &entry.told {
-            Told::AgentStarted { command } => {
-                let program = command.first().map_or("the agent", String::as_str);
-                faintly(&format!("iteration {number}: {} runs", visible(program)));
+            Told::AgentStarted { .. } => {
+                let agent = visible(&self.agent);
+                faintly(&format!("iteration {number}: {agent} runs"));
             }
             Told::Agent { event } if self.streams => self.event(event),
             Told::GateBegan { command } => {
                 faintly(&format!("iteration {number}: gate `{}`", visible(command)));
             }
+            Told::Judged { iteration, .. } => self.end(iteration),
             Told::Agent { .. }
             | Told::Committed { .. }
             | Told::GateEnded { .. }
-            | Told::Judged { .. } => {}
+            | Told::Refused { .. } => {}
         }
     }
 
-    fn event(&self, event: &AgentEvent) {
+    /// Tells how an iteration ended, once.
+    fn end(&mut self, iteration: &Iteration) {
+        if iteration.number > self.told {
+            self.told = iteration.number;
+            self.show(summary(iteration, self.session).trim_end());
+        }
+    }
+
+    fn event(&mut self, event: &AgentEvent) {
         match event {
             AgentEvent::Said { text } | AgentEvent::Wrote { text } => {
                 self.show(&visible_lines(text));
             }
             AgentEvent::ToolBegan {
-                name, arguments, ..
-            } => {
+                call_id,
+                name,
+                arguments,
+                ..
+            } if self.last_call.as_ref() != Some(call_id) => {
+                self.last_call = Some(call_id.clone());
                 let arguments = brief(arguments, 160);
                 self.show(&format!("{FAINT}  {} {arguments}{FAINT:#}", visible(name)));
             }
@@ -146,29 +225,7 @@ fn visible_lines(text: &str) -> String {
     lines.join("\n")
 }
 
-/// Shows how the iterations ended, and returns the exit code of the last.
-fn finish(view: &WorktreeView, first: u32, is_json: bool) -> Outcome {
-    let of_interest = || {
-        let all = view.iterations.iter();
-        all.filter(move |view| view.iteration.number >= first)
-    };
-    let last = of_interest().next_back().map(|view| &view.iteration);
-    if is_json {
-        output::print_json(view)?;
-    } else {
-        for shown in of_interest() {
-            output::print(&summary(&shown.iteration, view))?;
-        }
-    }
-    let verdict = last.and_then(|iteration| iteration.verdict);
-    Ok(match verdict {
-        Some(Verdict::Passed) => ExitCode::SUCCESS,
-        Some(Verdict::GateFailed) => ExitCode::from(exit_code::GATE_FAILED),
-        _ => ExitCode::from(exit_code::FAILED),
-    })
-}
-
-fn summary(iteration: &Iteration, view: &WorktreeView) -> String {
+fn summary(iteration: &Iteration, session: SessionId) -> String {
     let (style, word) = verdict_word(iteration.verdict);
     let number = iteration.number;
     let mut text = format!("iteration {number}: {style}{word}{style:#}");
@@ -197,7 +254,7 @@ fn summary(iteration: &Iteration, view: &WorktreeView) -> String {
         }
     }
     if iteration.verdict == Some(Verdict::Passed) {
-        let id = view.session.session_id.short();
+        let id = session.short();
         text.extend([format!(
             "  {FAINT}`amps diff {id}` shows the work{FAINT:#}\n"
         )]);
@@ -205,16 +262,10 @@ fn summary(iteration: &Iteration, view: &WorktreeView) -> String {
     text
 }
 
-/// Writes what the iterations used as JSON.
-fn write_metrics(view: &WorktreeView, first: u32, file: &std::path::Path) -> Result<(), Failure> {
-    let iterations: Vec<_> = view
-        .iterations
-        .iter()
-        .filter(|view| view.iteration.number >= first)
-        .collect();
+/// Writes what iterations used as JSON.
+fn write_metrics(iterations: &[&IterationView], file: &Path) -> Result<(), Failure> {
     let mut text =
-        serde_json::to_vec_pretty(&iterations).expect("views have no failing serialisers");
+        serde_json::to_vec_pretty(iterations).expect("views have no failing serialisers");
     text.push(b'\n');
-    amps_engine::files::write_private(file, &text)
-        .map_err(|error| Failure::of(amps_core::error::ErrorCode::FileFailed, &error))
+    write_private(file, &text).map_err(|error| Failure::of(ErrorCode::FileFailed, &error))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use amps_core::error::ErrorCode;
 use amps_core::ground::{CreationPlan, PortRange};
 use amps_core::id::SessionId;
+use amps_core::mask::mask;
 use amps_core::session::{SessionKind, Status};
 use amps_core::time::parse_duration;
 use amps_core::worktree::{Base, Changes, Operation, OperationKind, Step, WorktreeSession};
@@ -73,6 +74,7 @@ pub(crate) fn run(context: &Context, args: &NewArgs) -> Outcome {
         until_pass: false,
         metrics_file: None,
         detach: false,
+        join: false,
         output: args.output,
     };
     super::iterate::run(context, &iterate)
@@ -87,12 +89,18 @@ fn create(context: &Context, args: &NewArgs) -> Result<(WorktreeView, Option<Fai
         Some(name) => name.clone(),
         None => worktree::default_agent(context, &config)?,
     };
-    worktree::agent(&config, &agent)?;
+    let configured = worktree::agent(&config, &agent)?;
+    if args.run {
+        worktree::program(context, &configured)?;
+    }
+    refuse_secret("the prompt", Some(&prompt))?;
+    refuse_secret("the script", args.script.as_deref())?;
     let git = worktree::git(context)?;
     let folder = env::current_folder().unwrap_or_default().join(&args.repo);
     let repository = Repository::find(&git, &folder)?;
     let session_id = SessionId::new(Uuid::new_v4());
-    let name = args.name.clone().unwrap_or_else(|| name_of(&prompt));
+    let name = args.name.as_deref().map(|name| mask(name).into_owned());
+    let name = name.unwrap_or_else(|| name_of(&prompt));
     let now = context.clock.now();
     let request = CreationRequest {
         session: session_id,
@@ -257,6 +265,17 @@ impl Maker<'_> {
             Asking::MayAsk,
         )
     }
+}
+
+/// Fails for what is stored and used later, if there is a known secret in it: stored, it is masked.
+fn refuse_secret(what: &str, text: Option<&str>) -> Result<(), Failure> {
+    if text.is_some_and(|text| mask(text) != text) {
+        let message = format!("{what} has something in it that looks like a secret");
+        return Err(Fault::new(ErrorCode::BadArgument, message)
+            .hint("put it into a variable of your environment, and name the variable")
+            .into());
+    }
+    Ok(())
 }
 
 fn prompt(given: &str) -> Result<String, Failure> {

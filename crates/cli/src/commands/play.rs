@@ -10,15 +10,14 @@ use amps_core::error::ErrorCode;
 use amps_core::time::parse_duration;
 use amps_engine::recording::{Entry, Journal, JournalError};
 use amps_proto::fault::Fault;
-use amps_proto::request::Request;
-use amps_proto::response::Response;
 use amps_proto::view::SessionView;
 
 use self::terminal::{News, Terminal};
 use crate::args::PlayArgs;
+use crate::commands::show;
 use crate::context::Context;
 use crate::error::Failure;
-use crate::{Outcome, connect, output};
+use crate::{Outcome, output};
 
 /// Plays a recording in the terminal, or writes its bytes where there is none.
 pub(crate) fn run(context: &Context, args: &PlayArgs) -> Outcome {
@@ -64,13 +63,7 @@ pub(super) fn recorded(
     context: &Context,
     reference: &str,
 ) -> Result<(SessionView, Journal), Failure> {
-    let request = Request::Show {
-        reference: reference.to_owned(),
-        wait_ms: 0,
-    };
-    let Response::Session(view) = connect::ask(context, request)? else {
-        return Err(connect::unexpected());
-    };
+    let view = show::fetch_now(context, reference)?;
     let id = view.session.session_id;
     let journal = Journal::open(&context.home()?.recording_of(id)).map_err(|error| {
         let short = id.short();
@@ -90,7 +83,7 @@ pub(super) fn recorded(
                 .hint("check its permissions, and that its disk is there"),
         })
     })?;
-    Ok((*view, journal))
+    Ok((view, journal))
 }
 
 /// What a recording does not have.

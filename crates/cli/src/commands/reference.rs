@@ -200,6 +200,18 @@ fn key_meaning(key: &str) -> (String, &'static str) {
             size(config.record.limits.max_size),
             "the most that one recording takes on the disk; at its limit the oldest part goes",
         ),
+        "agent.default" => (
+            "the first that is installed".to_owned(),
+            "the agent that iterates if none is named",
+        ),
+        "agent.timeout" => (
+            duration(config.agents.timeout),
+            "how long an agent, or a gate, may take",
+        ),
+        "agent.grace" => (
+            duration(config.agents.grace),
+            "how long one may take to end when it is told to, before it is killed",
+        ),
         "checkpoint.every" => (
             config.checkpoint.every.map_or_else(String::new, duration),
             "how often the tree of an open session is looked at for a checkpoint; `off` for never. \

@@ -8,6 +8,7 @@ use amps_core::id::SessionId;
 use amps_core::process::ProcessIdentity;
 use amps_core::session::{Binding, Status};
 use amps_core::time::parse_duration;
+use amps_engine::exec::end_session_processes;
 use amps_engine::process::{self, Reach};
 use amps_proto::exit_code;
 use amps_proto::fault::Fault;
@@ -20,7 +21,13 @@ use crate::commands::show;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::text::brief;
-use crate::{Outcome, output};
+use crate::{Outcome, output, worktree};
+
+/// How long an agent may take to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How long an iteration may take beyond the end of its agent.
+const COMMITTED: Duration = Duration::from_secs(10);
 
 /// How long the end is awaited after a process was killed: the record follows at once.
 const RECORDED: Duration = Duration::from_secs(10);
@@ -35,10 +42,15 @@ struct Target {
 
 /// Ends the agent of a session.
 pub(crate) fn run(context: &Context, args: &StopArgs) -> Outcome {
-    let grace = grace(&args.grace)?;
+    let asked = args.grace.as_deref().map(grace).transpose()?;
     let seen = Seen::of(show::ask(context, &args.session, 0)?)?;
     let id = seen.id();
+    let grace = patience(context, &seen, asked)?;
+    let left = end_survivors(context, &seen, grace)?;
     let Some(target) = target(&seen)? else {
+        if left > 0 {
+            return finish(&seen, args.output.json);
+        }
         let message = format!(
             "nothing runs in session {}: it is {}",
             id.short(),
@@ -49,10 +61,14 @@ pub(crate) fn run(context: &Context, args: &StopArgs) -> Outcome {
             .into());
     };
     let mut seen = tell(context, (id, &target), Signal::TERM, grace)?;
-    let mut was_killed = false;
     if !seen.is_over() {
-        was_killed = true;
+        output::say(&format!(
+            "{} did not end by itself and is killed",
+            target.what
+        ));
         seen = tell(context, (id, &target), Signal::KILL, RECORDED)?;
+        // Killed, it ended nobody else.
+        end_survivors(context, &seen, Duration::ZERO)?;
     }
     if !seen.is_over() {
         let message = format!(
@@ -63,20 +79,55 @@ pub(crate) fn run(context: &Context, args: &StopArgs) -> Outcome {
         output::say(&message);
         return Ok(ExitCode::from(exit_code::TRY_AGAIN));
     }
-    match &seen {
-        Seen::Launched(view) if args.output.json => output::print_json(view)?,
-        Seen::Worktree(view) if args.output.json => output::print_json(view)?,
-        seen => {
-            if was_killed {
-                output::say(&format!(
-                    "{} did not end by itself and was killed",
-                    target.what
-                ));
-            }
-            output::print(&format!("{}\n", seen.status()))?;
-        }
+    finish(&seen, args.output.json)
+}
+
+fn finish(seen: &Seen, json: bool) -> Outcome {
+    match seen {
+        Seen::Launched(view) if json => output::print_json(view)?,
+        Seen::Worktree(view) if json => output::print_json(view)?,
+        seen => output::print(&format!("{}\n", seen.status()))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns how long the end may take. An iteration ends its agent first, and commits what that did.
+fn patience(context: &Context, seen: &Seen, asked: Option<Duration>) -> Result<Duration, Failure> {
+    match (asked, seen) {
+        (Some(asked), _) => Ok(asked),
+        (None, Seen::Launched(_)) => Ok(GRACE),
+        (None, Seen::Worktree(_)) => {
+            let (_, config) = context.configured()?;
+            Ok(2 * config.agents.grace + COMMITTED)
+        }
+    }
+}
+
+/// Ends what outlived the runners of a session, and returns how much there was.
+fn end_survivors(context: &Context, seen: &Seen, grace: Duration) -> Result<usize, Failure> {
+    let Seen::Worktree(view) = seen else {
+        return Ok(0);
+    };
+    let mut count = 0;
+    for left in worktree::survivors(context, view) {
+        count += left.processes.len();
+        let run = left.run.to_string();
+        let unended = end_session_processes(&run, &left.runner, &context.clock, grace);
+        if unended > 0 {
+            let message = format!(
+                "{unended} processes of iteration {} cannot be ended",
+                left.number
+            );
+            return Err(Fault::new(ErrorCode::NotAllowed, message)
+                .hint("the kernel keeps them until what they wait for is there")
+                .into());
+        }
+        output::say(&format!(
+            "what iteration {} had left running is ended",
+            left.number
+        ));
+    }
+    Ok(count)
 }
 
 fn grace(text: &str) -> Result<Duration, Failure> {
@@ -101,11 +152,13 @@ fn tell(
             .hint("end it as the user that it belongs to")
             .into());
     }
-    wait(
-        context,
-        &id.to_string(),
-        Instant::now().checked_add(patience),
-    )
+    let until = Instant::now() + patience;
+    let seen = wait(context, &id.to_string(), Some(until))?;
+    if seen.is_over() {
+        // One that had more to do is asked to leave it.
+        process::wait_gone(&target.process, until);
+    }
+    Ok(seen)
 }
 
 fn target(seen: &Seen) -> Result<Option<Target>, Failure> {

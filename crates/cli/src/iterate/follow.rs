@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use amps_core::id::SessionId;
@@ -28,32 +29,45 @@ pub(crate) struct Following<'a> {
     pub(crate) session: SessionId,
     /// The first iteration that is of interest.
     pub(crate) number: u32,
+    /// Becomes true when whoever follows wants to leave.
+    pub(crate) is_left: &'a AtomicBool,
 }
 
 /// Hands on what an iteration, and those after it, tell, until none is under way. Returns the
-/// session as it is then.
+/// session as it is then; `None` if whoever followed has left before.
 pub(crate) fn follow(
     following: &Following<'_>,
     each: &mut dyn FnMut(u32, &Entry),
-) -> Result<WorktreeView, Failure> {
+) -> Result<Option<WorktreeView>, Failure> {
     let home = following.context.home()?;
     let mut number = following.number;
     loop {
         let path = journal::path(&home, following.session, number);
-        if let Some(view) = follow_one(following, number, path, each)? {
-            return Ok(view);
+        match follow_one(following, number, path, each)? {
+            Over::All(view) => return Ok(Some(*view)),
+            Over::Left => return Ok(None),
+            Over::One => number += 1,
         }
-        number += 1;
     }
 }
 
-/// Follows one iteration to its end. Returns the session if none is under way then.
+/// Why one iteration is not followed any more.
+enum Over {
+    /// Another one follows it.
+    One,
+    /// None is under way; the session as it is then.
+    All(Box<WorktreeView>),
+    /// Whoever followed has left.
+    Left,
+}
+
+/// Follows one iteration to its end.
 fn follow_one(
     following: &Following<'_>,
     number: u32,
     path: PathBuf,
     each: &mut dyn FnMut(u32, &Entry),
-) -> Result<Option<WorktreeView>, Failure> {
+) -> Result<Over, Failure> {
     let mut lines = Lines {
         path,
         reader: None,
@@ -65,11 +79,15 @@ fn follow_one(
         while let Some(entry) = lines.next() {
             quiet = 0;
             each(number, &entry);
-            if let Told::Judged { goes_on, .. } = entry.told {
-                if goes_on {
-                    return Ok(None);
-                }
-                is_over = true;
+            match entry.told {
+                Told::Judged { goes_on: true, .. } => return Ok(Over::One),
+                Told::Judged { goes_on: false, .. } => is_over = true,
+                Told::Refused { fault } => return Err((*fault).into()),
+                Told::AgentStarted { .. }
+                | Told::Agent { .. }
+                | Told::Committed { .. }
+                | Told::GateBegan { .. }
+                | Told::GateEnded { .. } => {}
             }
         }
         quiet += 1;
@@ -81,11 +99,14 @@ fn follow_one(
                 while let Some(entry) = lines.next() {
                     each(number, &entry);
                 }
-                return Ok(Some(view));
+                return Ok(Over::All(Box::new(view)));
             }
             if view.session.last_iteration > number {
-                return Ok(None);
+                return Ok(Over::One);
             }
+        }
+        if following.is_left.load(Ordering::Relaxed) {
+            return Ok(Over::Left);
         }
         files::pause(LOOK);
     }

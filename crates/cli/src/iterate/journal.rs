@@ -10,6 +10,7 @@ use amps_core::iteration::{Gate, Iteration};
 use amps_core::turn::AgentEvent;
 use amps_engine::files;
 use amps_engine::home::Home;
+use amps_proto::fault::Fault;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,11 @@ pub(crate) enum Told {
     GateEnded {
         /// What it said.
         gate: Gate,
+    },
+    /// It cannot begin, although it was ordered.
+    Refused {
+        /// Why.
+        fault: Box<Fault>,
     },
     /// It is over.
     Judged {

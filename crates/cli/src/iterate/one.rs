@@ -24,14 +24,13 @@ use amps_core::usage::Usage;
 use amps_core::worktree::Step;
 use amps_engine::agent::{Hearing, Invocation, TurnOrder};
 use amps_engine::config::{Config, Configured};
-use amps_engine::exec::{
-    ExecError, Line, TurnCause, TurnCommand, TurnEnding, TurnListener, find_program, run_turn,
-};
+use amps_engine::exec::{Line, TurnCause, TurnCommand, TurnEnding, TurnListener, run_turn};
 use amps_engine::git::Git;
 use amps_engine::home::Home;
 use amps_engine::iteration::{
     self, Committed, GateCommand, Ground, REFLOG_ACTION, agent_commits, changes, commit_all,
 };
+use amps_engine::ops::step_worktree::masked;
 use amps_engine::process::{self, SESSION_VARIABLE};
 use amps_engine::testing::point;
 use amps_engine::worktree::SessionLock;
@@ -48,21 +47,21 @@ use crate::error::Failure;
 use crate::launch::facts;
 use crate::launch::link::Link;
 use crate::text::brief;
+use crate::worktree;
 use crate::worktree::Locked;
-use crate::{env, worktree};
 
 /// The longest subject of a commit, in characters.
 const SUBJECT: usize = 72;
 
-/// Runs one iteration, and returns how it ended. `begun` hears its number once it has begun; until
-/// then a failure means that nothing was done. `goes_on` says whether another follows such a verdict.
+/// Runs one iteration, and returns whether another one follows. `begun` hears its number once it has begun; until
+/// then a failure means that nothing was done. `goes_on` says so of a verdict.
 pub(super) fn iterate(
     context: &Context,
     (order, prompt): (&Order, Option<String>),
     stop: BorrowedFd<'_>,
     begun: &mut dyn FnMut(u32),
     goes_on: &dyn Fn(Verdict) -> bool,
-) -> Result<Verdict, Failure> {
+) -> Result<bool, Failure> {
     let mut prepared = Prepared::new(context, order, prompt.as_deref(), stop)?;
     let mut journal = Journal::begin(&journal::path(
         &prepared.home,
@@ -85,15 +84,15 @@ pub(super) fn iterate(
     prepared.commit(&mut done);
     point("iteration-committed");
     let told = Told::Committed {
-        iteration: Box::new(done.iteration.clone()),
+        iteration: Box::new(masked(&done.iteration)),
     };
     journal.tell(context.clock.now().at, told);
     if done.verdict == Verdict::Passed {
         prepared.ask_gate(&mut done, &mut journal);
     }
-    let verdict = done.verdict;
-    prepared.judge(done, &mut journal, goes_on(verdict));
-    Ok(verdict)
+    let goes_on = goes_on(done.verdict);
+    prepared.judge(done, &mut journal, goes_on);
+    Ok(goes_on)
 }
 
 /// All that an iteration needs.
@@ -138,9 +137,7 @@ impl<'a> Prepared<'a> {
         let session = &view.session;
         worktree::refuse_final(&view)?;
         let agent = worktree::agent(&config, &session.agent)?;
-        let name = OsStr::new(&agent.program);
-        let program = find_program(name, &context.environment.path(), &env::own_program())
-            .map_err(|error| agent_not_found(&error))?;
+        let program = worktree::program(context, &agent)?;
         let worktree = worktree::native(&session.worktree);
         let ground = worktree::ground(&git, &worktree, &view);
         let number = session.last_iteration + 1;
@@ -151,12 +148,13 @@ impl<'a> Prepared<'a> {
         let is_continued = session.thread_id.is_some();
         let asked = prompt.map(str::to_owned);
         let prompt = prompt::prompt(&view, prompt, is_continued);
+        worktree::refuse_survivors(context, &view)?;
         let model = order.model.clone().or_else(|| session.model.clone());
         let iteration = Iteration {
             number,
             run: SessionId::new(Uuid::new_v4()),
             runner,
-            prompt: prompt.clone(),
+            prompt: prompt.asked,
             notes: order.notes.clone(),
             agent: session.agent.clone(),
             model: model.or_else(|| agent.model.clone()),
@@ -184,7 +182,7 @@ impl<'a> Prepared<'a> {
             agent,
             program,
             asked,
-            prompt,
+            prompt: prompt.whole,
             iteration,
             config,
             view,
@@ -409,7 +407,7 @@ impl<'a> Prepared<'a> {
         };
         let id = self.view.session.session_id;
         worktree::tell_surely(self.context, &self.home, id, step);
-        let iteration = Box::new(iteration);
+        let iteration = Box::new(masked(&iteration));
         journal.tell(now, Told::Judged { iteration, goes_on });
     }
 }
@@ -526,8 +524,9 @@ fn with_complaints(mut record: TurnRecord, ending: &TurnEnding, verdict: Verdict
 pub(super) fn message(session: SessionId, number: u32, gist: &str) -> String {
     let mut lines = gist.lines().map(str::trim);
     let first = lines.find(|line| !line.is_empty());
-    let subject = brief(first.unwrap_or("an iteration"), SUBJECT - "amp: ".len());
-    let subject = mask(&subject).into_owned();
+    // Masked before it is cut: half of a secret is not known for one.
+    let first = mask(first.unwrap_or("an iteration"));
+    let subject = brief(&first, SUBJECT - "amp: ".len());
     format!("amp: {subject}\n\nAmps-Session: {session}\nAmps-Iteration: {number}\n")
 }
 
@@ -541,8 +540,4 @@ fn shown(command: &[OsString]) -> Vec<String> {
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let fault = Fault::of(ErrorCode::Internal, error);
     [vec![fault.message], fault.causes].concat().join(": ")
-}
-
-fn agent_not_found(error: &ExecError) -> Failure {
-    Failure::from(crate::launch::refusal(error))
 }

@@ -6,21 +6,43 @@ use amps_proto::view::{IterationView, WorktreeView};
 /// As much of the end of a gate's log is given to the agent, in bytes.
 const LOG_GIVEN: usize = 6 * 1024;
 
+/// What an agent is asked.
+pub(super) struct Prompt {
+    /// What is new in it: for the record.
+    pub(super) asked: String,
+    /// All of it: for the agent.
+    pub(super) whole: String,
+}
+
 /// Returns what the agent is asked. `is_continued` tells whether it still knows what it was asked
 /// before.
-pub(super) fn prompt(view: &WorktreeView, given: Option<&str>, is_continued: bool) -> String {
+pub(super) fn prompt(view: &WorktreeView, given: Option<&str>, is_continued: bool) -> Prompt {
     let task = view.session.prompt.as_str();
-    let asked = given.map(str::to_owned);
     let Some(last) = view.iterations.last() else {
-        return asked.unwrap_or_else(|| task.to_owned());
+        let asked = given.unwrap_or(task).to_owned();
+        return Prompt {
+            whole: asked.clone(),
+            asked,
+        };
     };
-    let asked = asked.unwrap_or_else(|| go_on(last));
-    if is_continued {
-        asked
-    } else {
-        format!(
-            "The task is this:\n\n{task}\n\nSome of it has been done in this folder already. {asked}"
-        )
+    let Some(given) = given else {
+        let words = go_on(last);
+        // What the gate printed is in the record already.
+        let asked = words.lines().next().unwrap_or_default().to_owned();
+        let whole = if is_continued {
+            words
+        } else {
+            format!(
+                "The task is this:\n\n{task}\n\nSome of it has been done in this folder already. \
+                 {words}"
+            )
+        };
+        return Prompt { asked, whole };
+    };
+    // A person who asks for something says all that is to be said.
+    Prompt {
+        asked: given.to_owned(),
+        whole: given.to_owned(),
     }
 }
 

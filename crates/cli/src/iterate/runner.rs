@@ -9,8 +9,10 @@ use amps_core::error::ErrorCode;
 use amps_core::iteration::Verdict;
 use amps_engine::exec::start_and_pass_on;
 use amps_proto::fault::Fault;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::signal::{SIGINT, SIGTERM};
 
+use super::journal::{self, Journal, Told};
 use super::one;
 use super::order::{Order, Report};
 use crate::context::Context;
@@ -45,14 +47,11 @@ pub(crate) fn be_runner(context: &Context) -> Outcome {
         Ok(stop) => stop,
         Err(error) => return refuse(Failure::of(ErrorCode::Internal, &error)),
     };
-    let mut asker = Asker {
-        warnings,
-        is_told: false,
-    };
+    let mut asker = Asker { warnings, last: 0 };
     let mut begun = |number| asker.tell(number);
     match run(context, &order, &stop, &mut begun) {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(failure) if asker.is_told => Err(failure),
+        Err(failure) if asker.last > 0 => tell_refusal(context, &order, asker.last, failure),
         Err(failure) => refuse(failure),
     }
 }
@@ -60,13 +59,15 @@ pub(crate) fn be_runner(context: &Context) -> Outcome {
 /// Who waits until the first iteration has begun.
 struct Asker {
     warnings: Vec<String>,
-    is_told: bool,
+    /// The iteration that began last; 0 before the first.
+    last: u32,
 }
 
 impl Asker {
     fn tell(&mut self, number: u32) {
-        if !self.is_told {
-            self.is_told = true;
+        let is_first = self.last == 0;
+        self.last = number;
+        if is_first {
             let warnings = std::mem::take(&mut self.warnings);
             // Who asked may have left.
             apart::report(&Report::Begun { number, warnings }).ok();
@@ -74,13 +75,29 @@ impl Asker {
     }
 }
 
-fn refuse(failure: Failure) -> Outcome {
-    let fault = match failure {
+/// Tells those who follow that the next iteration cannot begin.
+fn tell_refusal(context: &Context, order: &Order, last: u32, failure: Failure) -> Outcome {
+    let home = context.home()?;
+    let fault = fault_of(failure);
+    let mut journal = Journal::begin(&journal::path(&home, order.session_id, last + 1));
+    let told = Told::Refused {
+        fault: Box::new(fault.clone()),
+    };
+    journal.tell(context.clock.now().at, told);
+    Err(fault.into())
+}
+
+fn fault_of(failure: Failure) -> Fault {
+    match failure {
         Failure::Fault(fault) => *fault,
         Failure::Launch(_) | Failure::BrokenPipe => {
             Fault::new(ErrorCode::Internal, "the iteration could not begin")
         }
-    };
+    }
+}
+
+fn refuse(failure: Failure) -> Outcome {
+    let fault = fault_of(failure);
     apart::report(&Report::Refused { fault })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -103,14 +120,19 @@ fn run(
     let mut prompt = order.prompt.clone();
     let most = order.count.max(1);
     for number in 1..=most {
-        let goes_on = |verdict| number < most && follows(order, verdict);
+        let goes_on = |verdict| number < most && follows(order, verdict) && !is_asked_to_end(stop);
         let order = (order, prompt.take());
-        let verdict = one::iterate(context, order, stop.as_fd(), begun, &goes_on)?;
-        if !goes_on(verdict) {
+        if !one::iterate(context, order, stop.as_fd(), begun, &goes_on)? {
             break;
         }
     }
     Ok(())
+}
+
+/// Returns whether somebody has asked this process to end.
+fn is_asked_to_end(stop: &UnixStream) -> bool {
+    let mut fds = [PollFd::new(stop, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 /// Returns whether another iteration is wanted after one that ended so.

@@ -16,6 +16,7 @@ use amps_engine::config::Configured;
 use amps_engine::git::Git;
 use amps_engine::home::Home;
 use amps_engine::iteration::{Ground, REFLOG_ACTION, changes, commit_all};
+use amps_engine::ops::step_worktree::masked;
 use amps_engine::testing::point;
 use amps_engine::worktree::SessionLock;
 use amps_proto::view::WorktreeView;
@@ -52,6 +53,7 @@ impl<'a> Visit<'a> {
         let reference = session.to_string();
         let Locked { lock, view, .. } = worktree::lock(context, &reference, "amps interactive")?;
         worktree::refuse_final(&view)?;
+        worktree::refuse_survivors(context, &view)?;
         let agent = worktree::agent(&config, &view.session.agent)?;
         let worktree = worktree::native(&view.session.worktree);
         let number = view.session.last_iteration + 1;
@@ -161,7 +163,7 @@ impl<'a> Visit<'a> {
         };
         worktree::tell_surely(self.context, &self.home, id, step);
         let told = Told::Judged {
-            iteration: Box::new(iteration),
+            iteration: Box::new(masked(&iteration)),
             goes_on: false,
         };
         self.journal.tell(now, told);

@@ -109,6 +109,18 @@ pub struct TurnEnding {
     pub unended: Vec<ProcessIdentity>,
 }
 
+/// Ends whatever carries the variable of a session: told to end, and killed after a grace. `leader` is
+/// a process of it, or one that was started before all of it. Returns how many could not be ended.
+pub fn end_session_processes(
+    session: &str,
+    leader: &ProcessIdentity,
+    clock: &Clock,
+    grace: Duration,
+) -> usize {
+    let look = || process::of_session(session, leader, clock);
+    ending::end_all(&look, Instant::now() + grace).unended.len()
+}
+
 /// Runs a turn to its end.
 ///
 /// It takes no longer than its limit, the grace, and some seconds for what the kernel keeps from ending,

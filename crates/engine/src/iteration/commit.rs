@@ -6,12 +6,15 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use amps_core::credential::looks_like_credential;
 use amps_core::path::RawPath;
 use amps_core::snapshot::Oid;
 
+use crate::files::pause;
 use crate::git::{Call, Git, GitError};
+use crate::worktree::{IndexLock, clear_stale_index_lock};
 
 /// What in a git directory tells that something waits for a person.
 const UNDER_WAY: [&str; 5] = [
@@ -29,6 +32,12 @@ const NOBODY: [(&str, &str); 4] = [
     ("GIT_COMMITTER_NAME", "amps"),
     ("GIT_COMMITTER_EMAIL", "amps@localhost"),
 ];
+
+/// How long a lock of the index is waited for that somebody may hold.
+const OTHERS: Duration = Duration::from_secs(3);
+
+/// Between two looks at it.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Where a session works.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +112,7 @@ impl Ground<'_> {
         }
         let git_dir = self.line(&self.call().args(["rev-parse", "--absolute-git-dir"]))?;
         let git_dir = Path::new(OsStr::from_bytes(git_dir.as_bytes())).to_owned();
+        free_index(&git_dir, self.worktree);
         if let Some(found) = UNDER_WAY
             .into_iter()
             .find(|name| git_dir.join(name).symlink_metadata().is_ok())
@@ -205,6 +215,18 @@ impl<'a> Staging<'a> {
             self.ground.git.run(&call.input(&staged))?;
         }
         Ok(left)
+    }
+}
+
+/// Removes the lock of a git that was killed. One that works here at the moment, such as that of a
+/// capture, may hold it, and is waited for; where it stays held, git says so.
+fn free_index(git_dir: &Path, worktree: &Path) {
+    let until = Instant::now() + OTHERS;
+    while let Ok(IndexLock::Held) = clear_stale_index_lock(git_dir, worktree) {
+        if Instant::now() >= until {
+            return;
+        }
+        pause(LOOK);
     }
 }
 

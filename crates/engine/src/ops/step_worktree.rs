@@ -99,7 +99,8 @@ fn told_of(step: &Step) -> (Option<Iteration>, Vec<ToolCall>) {
     }
 }
 
-fn masked(iteration: &Iteration) -> Iteration {
+/// Returns the iteration with every known secret masked.
+pub fn masked(iteration: &Iteration) -> Iteration {
     let mut iteration = iteration.clone();
     let texts = [iteration.notes.as_mut(), iteration.answer.as_mut()];
     for text in texts.into_iter().flatten().chain(&mut iteration.errors) {
