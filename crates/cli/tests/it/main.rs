@@ -44,4 +44,5 @@ mod worktree_land;
 mod worktree_land_conflict;
 mod worktree_land_crash;
 mod worktree_life;
+mod worktree_stop;
 mod worktree_trash;
