@@ -47,6 +47,7 @@ pub(crate) struct NewArgs {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(crate) struct IterateArgs {
     /// An id, the beginning of one, or a name
     #[arg(value_name = "SESSION")]

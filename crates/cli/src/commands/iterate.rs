@@ -50,32 +50,7 @@ pub(crate) fn run(context: &Context, args: &IterateArgs) -> Outcome {
     }
     let view = show::fetch_worktree(context, &args.session)?;
     let session = view.session.session_id;
-    let is_active = view.session.status == Status::Active;
-    let joins = args.join || is_active && args.stream && args.prompt.is_none();
-    let number = if joins {
-        if !is_active {
-            let id = session.short();
-            let message = format!("no iteration of session {id} is under way");
-            return Err(Fault::new(ErrorCode::NotAllowed, message)
-                .hint(format!("`amps show {id}` tells how the last one ended"))
-                .into());
-        }
-        let number = view.session.last_iteration;
-        output::say(&format!("joining iteration {number}, which is under way"));
-        number
-    } else {
-        let order = Order {
-            session_id: session,
-            prompt: args.prompt.clone(),
-            notes: args.notes.clone(),
-            model: args.model.clone(),
-            count: args
-                .count
-                .unwrap_or(if args.until_pass { UNTIL_PASS } else { 1 }),
-            until_pass: args.until_pass,
-        };
-        start(context, &order)?
-    };
+    let number = begin_or_join(context, args, &view)?;
     if args.detach {
         return detached(&view, number, args.output.json);
     }
@@ -122,6 +97,40 @@ pub(crate) fn run(context: &Context, args: &IterateArgs) -> Outcome {
         Some(Verdict::GateFailed) => ExitCode::from(exit_code::GATE_FAILED),
         _ => ExitCode::from(exit_code::FAILED),
     })
+}
+
+/// Has an iteration begin, or finds the one that is under way. Returns its number.
+fn begin_or_join(
+    context: &Context,
+    args: &IterateArgs,
+    view: &WorktreeView,
+) -> Result<u32, Failure> {
+    let session = view.session.session_id;
+    let is_active = view.session.status == Status::Active;
+    let joins = args.join || is_active && args.stream && args.prompt.is_none();
+    if joins {
+        if !is_active {
+            let id = session.short();
+            let message = format!("no iteration of session {id} is under way");
+            return Err(Fault::new(ErrorCode::NotAllowed, message)
+                .hint(format!("`amps show {id}` tells how the last one ended"))
+                .into());
+        }
+        let number = view.session.last_iteration;
+        output::say(&format!("joining iteration {number}, which is under way"));
+        return Ok(number);
+    }
+    let order = Order {
+        session_id: session,
+        prompt: args.prompt.clone(),
+        notes: args.notes.clone(),
+        model: args.model.clone(),
+        count: args
+            .count
+            .unwrap_or(if args.until_pass { UNTIL_PASS } else { 1 }),
+        until_pass: args.until_pass,
+    };
+    start(context, &order)
 }
 
 fn detached(view: &WorktreeView, number: u32, is_json: bool) -> Outcome {

@@ -84,17 +84,9 @@ pub(crate) fn run(context: &Context, args: &NewArgs) -> Outcome {
 fn create(context: &Context, args: &NewArgs) -> Result<(WorktreeView, Option<Failure>), Failure> {
     let (home, config) = context.configured()?;
     let prompt = prompt(&args.prompt)?;
-    let timeout = args.timeout.as_deref().map(timeout).transpose()?;
-    let agent = match &args.agent {
-        Some(name) => name.clone(),
-        None => worktree::default_agent(context, &config)?,
-    };
-    let configured = worktree::agent(&config, &agent)?;
-    if args.run {
-        worktree::program(context, &configured)?;
-    }
-    refuse_secret("the prompt", Some(&prompt))?;
     refuse_secret("the script", args.script.as_deref())?;
+    let timeout = args.timeout.as_deref().map(timeout).transpose()?;
+    let agent = agent(context, &config, args)?;
     let git = worktree::git(context)?;
     let folder = env::current_folder().unwrap_or_default().join(&args.repo);
     let repository = Repository::find(&git, &folder)?;
@@ -267,6 +259,19 @@ impl Maker<'_> {
     }
 }
 
+/// Returns the agent that is to iterate. One that is to begin at once has to be installed.
+fn agent(context: &Context, config: &Config, args: &NewArgs) -> Result<String, Failure> {
+    let name = match &args.agent {
+        Some(name) => name.clone(),
+        None => worktree::default_agent(context, config)?,
+    };
+    let configured = worktree::agent(config, &name)?;
+    if args.run {
+        worktree::program(context, &configured)?;
+    }
+    Ok(name)
+}
+
 /// Fails for what is stored and used later, if there is a known secret in it: stored, it is masked.
 fn refuse_secret(what: &str, text: Option<&str>) -> Result<(), Failure> {
     if text.is_some_and(|text| mask(text) != text) {
@@ -292,6 +297,7 @@ fn prompt(given: &str) -> Result<String, Failure> {
             .hint("say what the agent is to do")
             .into());
     }
+    refuse_secret("the prompt", Some(text))?;
     Ok(text.to_owned())
 }
 

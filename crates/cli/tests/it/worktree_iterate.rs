@@ -242,7 +242,7 @@ fn an_agent_that_takes_too_long_is_ended_with_all_it_started() {
 }
 
 /// An agent that works until it is told to go on.
-pub(crate) pub(crate) const WAITS: &str =
+pub(crate) const WAITS: &str =
     "cat > asked.txt; touch ready; while [ ! -e go ]; do sleep 0.01; done; rm -f go ready";
 
 #[test]
