@@ -22,7 +22,7 @@ use crate::error::Failure;
 use crate::text::worktree::short_branch;
 use crate::worktree::answer::{Answer, Asked, Came};
 use crate::worktree::operation::{Ended, MergeOrder, Plan, Resolve, Work};
-use crate::worktree::{self, landing};
+use crate::worktree::{self, landing, neighbours};
 use crate::{Outcome, output};
 
 /// How often a merge is planned again because the base moved meanwhile: each time somebody else has
@@ -51,6 +51,7 @@ pub(crate) fn run(context: &Context, args: &MergeArgs) -> Outcome {
     if let Some(file) = &args.export_patch {
         return export(asked, args, file);
     }
+    neighbours::refuse_open_run(view)?;
     if !args.ignore_gate {
         gate(&git, view)?.require_passed()?;
     }

@@ -43,5 +43,6 @@ mod worktree_iterate;
 mod worktree_land;
 mod worktree_land_conflict;
 mod worktree_land_crash;
+mod worktree_land_others;
 mod worktree_life;
 mod worktree_trash;

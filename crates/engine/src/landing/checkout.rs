@@ -352,6 +352,16 @@ pub(super) fn checkouts(
         .collect()
 }
 
+/// Returns the tops of the working trees in which a branch is checked out.
+pub fn checked_out_in(
+    git: &Git,
+    ground: &Ground,
+    reference: &str,
+) -> Result<Vec<PathBuf>, LandingError> {
+    let found = checkouts(git, ground, reference)?;
+    Ok(found.into_iter().map(|checkout| checkout.root).collect())
+}
+
 /// Refuses a branch that somebody rebases in any working tree: it would be overwritten at the end.
 pub(super) fn require_not_rebased(ground: &Ground, reference: &str) -> Result<(), Refusal> {
     let linked = fs::read_dir(ground.common_dir.join("worktrees"));
