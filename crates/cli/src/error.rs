@@ -29,6 +29,14 @@ impl Failure {
         Fault::of(code, error).into()
     }
 
+    /// Says first where it is that it could not be done.
+    pub(crate) fn within(mut self, place: &str) -> Self {
+        if let Self::Fault(fault) = &mut self {
+            fault.message = format!("{place}: {}", fault.message);
+        }
+        self
+    }
+
     /// Returns why, in one line.
     pub(crate) fn reason(self) -> String {
         match self {

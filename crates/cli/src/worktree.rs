@@ -2,7 +2,9 @@
 
 pub(crate) mod answer;
 pub(crate) mod conflict;
+pub(crate) mod gate;
 pub(crate) mod landing;
+pub(crate) mod neighbours;
 pub(crate) mod operation;
 pub(crate) mod removal;
 pub(crate) mod resolve;

@@ -7,22 +7,22 @@ use amps_core::landing::{ConflictedPath, Operation, Refusal};
 use amps_core::session::StatusReason;
 use amps_core::worktree::{OperationKind, Step};
 use amps_engine::landing::{
-    FastForward, Ground, MergeRequest, Patches, Push, Uncommitted, export_patch, has_landed,
-    plan_merge, plan_start, push, remote,
+    FastForward, Ground, MergeRequest, Patches, Push, Uncommitted, content_of, export_patch,
+    has_landed, plan_merge, plan_start, push, remote,
 };
 use amps_engine::testing::point;
 use amps_proto::fault::Fault;
 use serde_json::json;
 
 use super::pr;
-use super::preflight::gate;
 use crate::args::{MergeArgs, PrArgs};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::text::worktree::short_branch;
 use crate::worktree::answer::{Answer, Asked, Came};
+use crate::worktree::gate::gate;
 use crate::worktree::operation::{Ended, MergeOrder, Plan, Resolve, Work};
-use crate::worktree::{self, landing};
+use crate::worktree::{self, landing, neighbours};
 use crate::{Outcome, output};
 
 /// How often a merge is planned again because the base moved meanwhile: each time somebody else has
@@ -51,20 +51,23 @@ pub(crate) fn run(context: &Context, args: &MergeArgs) -> Outcome {
     if let Some(file) = &args.export_patch {
         return export(asked, args, file);
     }
-    if !args.ignore_gate {
-        gate(&git, view)?.require_passed()?;
-    }
+    neighbours::refuse_open_run(view)?;
     let mut order = MergeOrder {
         onto: args.onto.as_deref().map(landing::full_name),
         no_ff: args.no_ff,
         message: args.message.clone(),
         no_verify: args.no_verify,
         leave_uncommitted: args.leave_uncommitted,
+        ignore_gate: args.ignore_gate,
         push: None,
     };
     if args.push {
         let ground = ground(asked, &order);
         order.push = Some(remote(&git, &ground, args.remote.as_deref())?.name);
+    }
+    // What somebody merged already is over, whatever the gate said.
+    if !args.ignore_gate && has_landed(&git, &ground(asked, &order))?.is_none() {
+        gate(&git, view)?.require_passed()?;
     }
     let work = Work {
         context,
@@ -136,6 +139,9 @@ pub(crate) fn merge(work: Work<'_>, asked: Asked<'_>, order: &MergeOrder) -> Out
             },
         };
         point("merge-planned");
+        if !order.ignore_gate {
+            require_judged(work, &ground, &plan)?;
+        }
         match work.perform(&plan, hooks)? {
             Ended::Undone { why, .. } if last > 0 => match why.refusal() {
                 Some(Refusal::Moved { .. }) => {}
@@ -155,6 +161,15 @@ pub(crate) fn merge(work: Work<'_>, asked: Asked<'_>, order: &MergeOrder) -> Out
         }
     }
     Err(Fault::new(ErrorCode::Internal, "a merge was tried without end").into())
+}
+
+/// Fails unless the gate has judged what the base will have.
+fn require_judged(work: Work<'_>, ground: &Ground, plan: &Plan) -> Result<(), Failure> {
+    let tree = match plan.to() {
+        Some(commit) => content_of(work.git, ground, commit.as_str())?,
+        None => None,
+    };
+    gate(work.git, work.view)?.require_judged(tree.as_ref())
 }
 
 fn push_base(work: Work<'_>, ground: &Ground, order: &MergeOrder) -> Result<(), Failure> {

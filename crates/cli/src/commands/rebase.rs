@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::worktree::answer::Asked;
 use crate::worktree::operation::{Ended, Plan, Resolve, Work};
 use crate::worktree::resolve::Waiting;
-use crate::worktree::{self, landing};
+use crate::worktree::{self, landing, neighbours};
 use crate::{Outcome, worktree::Locked};
 
 /// Rebases a session, goes on with that, or gives it up.
@@ -34,6 +34,7 @@ fn rebase(context: &Context, args: &RebaseArgs, locked: &Locked) -> Outcome {
     let git = worktree::git(context)?;
     let view = &locked.view;
     worktree::refuse_final(view)?;
+    neighbours::refuse_open_run(view)?;
     let ground = landing::ground(view);
     let hooks = landing::hooks(args.no_verify);
     let onto = args.onto.as_deref();

@@ -19,7 +19,7 @@ use amps_proto::view::WorktreeView;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Locked, base_name, landing, native, removal, tell, written};
+use super::{Locked, base_name, landing, native, neighbours, removal, tell, written};
 use crate::commands::new;
 use crate::context::Context;
 use crate::error::Failure;
@@ -60,6 +60,8 @@ pub(crate) struct MergeOrder {
     pub(crate) message: Option<String>,
     pub(crate) no_verify: bool,
     pub(crate) leave_uncommitted: bool,
+    #[serde(default)]
+    pub(crate) ignore_gate: bool,
     /// The remote to which the base is pushed afterwards.
     pub(crate) push: Option<String>,
 }
@@ -88,6 +90,11 @@ impl Plan {
             Self::Merge(plan) => Some(&plan.course),
             Self::Resolve(_) => None,
         }
+    }
+
+    /// Returns what the last reference that moves will name.
+    pub(crate) fn to(&self) -> Option<&Oid> {
+        Some(&self.course()?.moves.last()?.to)
     }
 
     /// Returns what came of it, in a few words.
@@ -195,12 +202,19 @@ impl Work<'_> {
             begun_at: self.context.clock.now().at,
             plan: written(plan),
         };
+        let _neighbours = self.lock_neighbours(plan)?;
         self.tell(Step::Begin { operation })?;
         point("landing-begun");
         match plan {
             Plan::Resolve(resolve) => self.begin_to_resolve(resolve, hooks),
             Plan::Squash(_) | Plan::Rebase(_) | Plan::Merge(_) => self.settle(plan),
         }
+    }
+
+    /// Keeps those away in whose worktrees something changes, until what is returned is dropped.
+    fn lock_neighbours(self, plan: &Plan) -> Result<Vec<SessionLock>, Failure> {
+        let course = plan.course();
+        course.map_or(Ok(Vec::new()), |course| neighbours::lock(self, course))
     }
 
     fn tell(self, step: Step) -> Result<WorktreeView, Failure> {
@@ -221,8 +235,10 @@ impl Work<'_> {
             return Err(error.into());
         }
         point("landing-carried-out");
-        let to = course.moves.last().map(|moved| moved.to.clone());
-        let to = to.ok_or_else(|| Fault::new(ErrorCode::Internal, "a plan that moves nothing"))?;
+        let to = plan
+            .to()
+            .cloned()
+            .ok_or_else(|| Fault::new(ErrorCode::Internal, "a plan that moves nothing"))?;
         if let Plan::Merge(merged) = plan {
             self.tell(Step::Merge {
                 into: merged.base_ref.clone(),
@@ -382,6 +398,7 @@ pub(crate) fn finish(context: &Context, git: &Git, locked: &mut Locked) -> Resul
 
 fn finish_landing(work: Work<'_>, plan: &Plan) -> Result<WorktreeView, Failure> {
     let id = work.view.session.session_id.short();
+    let _neighbours = work.lock_neighbours(plan)?;
     let ended = match plan {
         Plan::Resolve(resolve) => work.look(resolve)?,
         Plan::Squash(_) | Plan::Rebase(_) | Plan::Merge(_) => work.settle(plan)?,

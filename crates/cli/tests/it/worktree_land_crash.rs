@@ -146,6 +146,22 @@ fn a_plan_whose_base_moved_after_a_kill_is_void_and_made_again() {
 }
 
 #[test]
+fn a_merge_that_was_killed_is_done_when_its_base_has_gone_on_since() {
+    let scene = obedient(&[]);
+    scene.turn("echo 1 > one.txt");
+    kill_at(&scene, "landing-moved", &["merge", &scene.id]);
+    let tree = ["commit-tree", "main^{tree}", "-p", "main", "-m", "on"];
+    let on = scene.repo.git(tree);
+    scene.repo.git(["update-ref", "refs/heads/main", &on]);
+    let merged = scene.amps(&["merge", &scene.id]).run().ok();
+    assert!(!merged.stderr_text().contains("void"), "{}", merged.text());
+    assert_eq!(scene.repo.head(), on);
+    assert_eq!(scene.repo.read("one.txt"), "1\n");
+    assert_eq!(scene.record()["status_reason"], "merged");
+    assert_calm(&scene, "landing-moved");
+}
+
+#[test]
 fn a_merge_that_was_killed_is_finished_by_that_of_another_session() {
     let scene = obedient(&["--name", "one"]);
     let (two, _) = scene.another("two");

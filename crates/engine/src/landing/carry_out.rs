@@ -10,6 +10,7 @@ use amps_core::snapshot::Oid;
 use super::branch::commits_of;
 use super::checkout::{Checkout, checkouts, differing, require_not_rebased};
 use super::grip::{Grip, Hold};
+use super::merge::is_ancestor;
 use super::{Ground, LandingError};
 use crate::files;
 use crate::git::parse::Differing;
@@ -92,7 +93,7 @@ pub(super) fn take_turn(ground: &Ground) -> Result<files::Lock, LandingError> {
 enum Standing {
     /// Some are still to move.
     Waiting,
-    /// All have moved.
+    /// All have moved, and perhaps further since.
     Arrived,
     /// One is where nobody expects it.
     Void(Refusal),
@@ -107,7 +108,7 @@ fn standing(git: &Git, ground: &Ground, course: &Course) -> Result<Standing, Lan
     let found = commits_of(git, ground, &names)?;
     let mut standing = Standing::Arrived;
     for (one, found) in course.moves.iter().zip(found) {
-        if found.as_ref() == Some(&one.to) {
+        if has_arrived(git, ground, one, found.as_ref())? {
             continue;
         }
         if found.as_ref() != Some(&one.from) {
@@ -120,6 +121,23 @@ fn standing(git: &Git, ground: &Ground, course: &Course) -> Result<Standing, Lan
         standing = Standing::Waiting;
     }
     Ok(standing)
+}
+
+/// Returns whether a reference has made its move. It may have gone on since: then the move is part of
+/// what it names, and its working tree may not be taken back behind it.
+fn has_arrived(
+    git: &Git,
+    ground: &Ground,
+    one: &Move,
+    found: Option<&Oid>,
+) -> Result<bool, LandingError> {
+    match found {
+        Some(found) if *found == one.to => Ok(true),
+        // A move back, to what was there before, cannot be told from one that was not made.
+        Some(found) if *found != one.from => Ok(is_ancestor(git, ground, &one.to, found)?
+            && !is_ancestor(git, ground, &one.to, &one.from)?),
+        _ => Ok(false),
+    }
 }
 
 /// A working tree that goes along with a reference.
@@ -259,7 +277,7 @@ fn move_all(
     let names: Vec<&str> = moves.map(|one| one.reference.as_str()).collect();
     let found = commits_of(git, ground, &names)?;
     for (one, found) in course.moves.iter().zip(found) {
-        if found.as_ref() == Some(&one.to) {
+        if has_arrived(git, ground, one, found.as_ref())? {
             continue;
         }
         let call = ground

@@ -10,11 +10,11 @@ use amps_core::landing::{Operation, Refusal};
 use amps_core::path::RawPath;
 use amps_core::snapshot::Oid;
 
-use super::branch::unexpected;
+use super::branch::{oids, unexpected};
 use super::carry_out::take_turn;
 use super::{Ground, LandingError};
 use crate::git::parse::{Differing, GITLINK, Status, parse_diff, parse_status};
-use crate::git::{Call, Git, GitError};
+use crate::git::{Call, Git, GitError, quote};
 
 /// A working tree in which a branch is checked out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,11 +67,86 @@ impl Checkout {
         Ok((tracked.collect(), status.untracked))
     }
 
-    /// Refuses an operation of somebody, and changes of tracked files.
-    pub(super) fn require_calm(&self, git: &Git) -> Result<(), LandingError> {
+    /// Refuses an operation of somebody, changes of tracked files, and of those that are to change
+    /// also such that the person told git not to look at.
+    pub(super) fn require_calm(
+        &self,
+        git: &Git,
+        differing: &[Differing],
+    ) -> Result<(), LandingError> {
         self.require_no_operation()?;
         let (tracked, _) = self.changes(git)?;
-        Ok(self.require_none(tracked)?)
+        self.require_none(tracked)?;
+        Ok(self.require_none(self.edited_unseen(git, differing)?)?)
+    }
+
+    /// Returns the paths whose edits git does not tell of (`assume-unchanged`, `skip-worktree`) and
+    /// still does not overwrite.
+    fn edited_unseen(
+        &self,
+        git: &Git,
+        differing: &[Differing],
+    ) -> Result<Vec<RawPath>, LandingError> {
+        let call = Call::alone_within(&self.root).args(["ls-files", "-v", "-z"]);
+        let answer = git.run(&call)?;
+        let unseen: BTreeSet<&[u8]> = answer
+            .split(|byte| *byte == 0)
+            .filter_map(|line| match line {
+                [tag, b' ', path @ ..] if *tag == b'S' || tag.is_ascii_lowercase() => Some(path),
+                _ => None,
+            })
+            .collect();
+        let candidates: Vec<Differing> = differing
+            .iter()
+            .filter(|file| file.old.is_some() && unseen.contains(file.path.as_bytes()))
+            .cloned()
+            .collect();
+        let hashes = self.hashes(git, &candidates)?;
+        let found = candidates.into_iter().zip(hashes);
+        // One that is not there is kept out of a sparse checkout.
+        let edited = found.filter(|(file, hash)| {
+            let known = file.old.as_ref().map(|version| &version.oid);
+            hash.is_some() && hash.as_ref() != known
+        });
+        Ok(edited.map(|(file, _)| file.path).collect())
+    }
+
+    /// Returns the names that the contents at the paths would have; `None` where there is no file.
+    pub(super) fn hashes(
+        &self,
+        git: &Git,
+        differing: &[Differing],
+    ) -> Result<Vec<Option<Oid>>, LandingError> {
+        let mut hashes = vec![None; differing.len()];
+        let mut names = String::new();
+        let mut places = Vec::new();
+        for (place, file) in differing.iter().enumerate() {
+            let full = self.full(&file.path);
+            let Some(metadata) = self.look(&file.path) else {
+                continue;
+            };
+            if metadata.is_symlink() {
+                let target =
+                    fs::read_link(&full).map_err(|error| LandingError::io(&full, error))?;
+                let target = raw(&target);
+                let call = Call::alone_within(&self.root).args(["hash-object", "--stdin"]);
+                let call = call.input(target.as_bytes());
+                hashes[place] = oids(&call, &git.run(&call)?)?.pop();
+            } else if metadata.is_file() {
+                names.push_str(&quote::quoted(file.path.as_bytes()));
+                names.push('\n');
+                places.push(place);
+            }
+        }
+        if !places.is_empty() {
+            let call = Call::alone_within(&self.root).args(["hash-object", "--stdin-paths"]);
+            let call = call.input(names.as_bytes());
+            let found = oids(&call, &git.run(&call)?)?;
+            for (place, oid) in places.into_iter().zip(found) {
+                hashes[place] = Some(oid);
+            }
+        }
+        Ok(hashes)
     }
 
     /// Refuses an operation of somebody.
@@ -229,7 +304,7 @@ pub(super) fn require_movable(
     // be written, none is.
     let _turn = take_turn(ground).ok();
     for checkout in checkouts {
-        checkout.require_calm(git)?;
+        checkout.require_calm(git, &differing)?;
         checkout.require_room(&differing)?;
     }
     Ok(())
@@ -275,6 +350,16 @@ pub(super) fn checkouts(
             .into())
         })
         .collect()
+}
+
+/// Returns the tops of the working trees in which a branch is checked out.
+pub fn checked_out_in(
+    git: &Git,
+    ground: &Ground,
+    reference: &str,
+) -> Result<Vec<PathBuf>, LandingError> {
+    let found = checkouts(git, ground, reference)?;
+    Ok(found.into_iter().map(|checkout| checkout.root).collect())
 }
 
 /// Refuses a branch that somebody rebases in any working tree: it would be overwritten at the end.

@@ -17,7 +17,7 @@ use super::LandingError;
 use super::checkout::{Checkout, raw};
 use crate::files;
 use crate::git::parse::{Differing, SYMLINK, Version};
-use crate::git::{Call, Git, GitError, quote};
+use crate::git::{Call, Git, GitError};
 use crate::testing;
 
 /// A working tree whose index nobody else can change.
@@ -104,7 +104,7 @@ impl Grip {
         [other, target]: [&Oid; 2],
     ) -> Result<(), LandingError> {
         if !self.is_resumed {
-            self.checkout.require_calm(git)?;
+            self.checkout.require_calm(git, differing)?;
         }
         files::remove(&self.copy.with_extension("index.lock"))?;
         fs::copy(&self.index, &self.copy).map_err(|error| LandingError::io(&self.copy, error))?;
@@ -177,11 +177,10 @@ impl Grip {
             return Ok(());
         };
         let error = output.into_error(&call, status);
-        // Something changed between our look and git's: it is as if we had seen it.
-        let (tracked, untracked) = self.checkout.changes(git)?;
-        if error.stderr().contains("not uptodate") && !tracked.is_empty() {
-            self.checkout.require_none(tracked)?;
-        }
+        // Something changed between our look and git's: it is as if we had seen it. Git looks at all
+        // before it writes any.
+        self.checkout.require_none(not_uptodate(error.stderr()))?;
+        let (_, untracked) = self.checkout.changes(git)?;
         if error.stderr().contains("would be overwritten") && !untracked.is_empty() {
             return Err(Refusal::InTheWay {
                 worktree: raw(&self.checkout.root),
@@ -202,7 +201,7 @@ impl Grip {
     ) -> Result<(), LandingError> {
         let mut written = Vec::new();
         let mut unknown = Vec::new();
-        let hashes = self.hashes(git, differing)?;
+        let hashes = self.checkout.hashes(git, differing)?;
         for (file, hash) in differing.iter().zip(hashes) {
             let Some(hash) = hash else { continue };
             let (kept, passing) = if is_there {
@@ -238,40 +237,6 @@ impl Grip {
             }
         }
         Ok(())
-    }
-
-    /// Returns the names that the contents at the paths would have; `None` where there is no file.
-    fn hashes(&self, git: &Git, differing: &[Differing]) -> Result<Vec<Option<Oid>>, LandingError> {
-        let mut hashes = vec![None; differing.len()];
-        let mut names = String::new();
-        let mut places = Vec::new();
-        for (place, file) in differing.iter().enumerate() {
-            let full = self.checkout.full(&file.path);
-            let Some(metadata) = self.checkout.look(&file.path) else {
-                continue;
-            };
-            if metadata.is_symlink() {
-                let target =
-                    fs::read_link(&full).map_err(|error| LandingError::io(&full, error))?;
-                let target = raw(&target);
-                let call = self.call().args(["hash-object", "--stdin"]);
-                let call = call.input(target.as_bytes());
-                hashes[place] = super::branch::oids(&call, &git.run(&call)?)?.pop();
-            } else if metadata.is_file() {
-                names.push_str(&quote::quoted(file.path.as_bytes()));
-                names.push('\n');
-                places.push(place);
-            }
-        }
-        if !places.is_empty() {
-            let call = self.call().args(["hash-object", "--stdin-paths"]);
-            let call = call.input(names.as_bytes());
-            let found = super::branch::oids(&call, &git.run(&call)?)?;
-            for (place, oid) in places.into_iter().zip(found) {
-                hashes[place] = Some(oid);
-            }
-        }
-        Ok(hashes)
     }
 
     /// Returns whether a file is the beginning of a version, as a git leaves it that is killed while
@@ -313,6 +278,17 @@ impl Grip {
             _ => Ok(()),
         }
     }
+}
+
+/// Returns the paths that git does not overwrite, because they are edited.
+fn not_uptodate(words: &str) -> Vec<RawPath> {
+    let lines = words.lines();
+    let entry = |line: &str| {
+        let (_, rest) = line.split_once("Entry '")?;
+        let (path, _) = rest.split_once("' not uptodate")?;
+        Some(RawPath::new(path))
+    };
+    lines.filter_map(entry).collect()
 }
 
 /// What a step says it is at.

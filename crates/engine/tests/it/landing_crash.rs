@@ -303,6 +303,34 @@ fn a_plan_that_became_void_after_a_kill_takes_back_what_it_did() {
     land.assert_calm();
 }
 
+/// Kills when the reference has moved and its working tree is still held.
+fn kill_behind(land: &Land, course: &Course) {
+    let (_, calls) = killed(land, course, "never");
+    for call in (1..=calls).rev() {
+        start_over(land, course);
+        killed(land, course, &format!("after {call}"));
+        if land.oid(&course.moves[0].reference) == course.moves[0].to
+            && land.common_dir.join("index.lock").exists()
+        {
+            return;
+        }
+        land.carry_out(course).unwrap();
+    }
+    panic!("it was never killed there");
+}
+
+#[test]
+fn a_reference_that_went_on_after_a_kill_has_arrived_and_its_files_stay() {
+    let (land, course) = planned(What::Merge);
+    kill_behind(&land, &course);
+    let on = land.git(["commit-tree", "-m", "on", "-p", "main", "main^{tree}"]);
+    land.git(["update-ref", "refs/heads/main", &on]);
+    land.carry_out(&course).unwrap();
+    assert_eq!(land.oid("main").as_str(), on);
+    assert_eq!(land.git_in(&land.main, ["status", "--porcelain"]), "");
+    land.assert_calm();
+}
+
 #[test]
 fn a_kill_leaves_the_index_locked_so_that_nobody_commits_in_between() {
     let (land, course) = between(What::Merge);

@@ -90,6 +90,34 @@ fn another_base_is_taken_only_when_it_is_named() {
 }
 
 #[test]
+fn an_edit_that_git_was_told_not_to_look_at_is_seen_before_anything_is_locked() {
+    for flag in ["--assume-unchanged", "--skip-worktree"] {
+        let land = Land::new();
+        land.agent("a", text(&[(3, "x")]));
+        let planned = merge(&land, &MergeRequest::default()).unwrap();
+        land.git_in(&land.main, ["update-index", flag, "a"]);
+        land.write_in(&land.main, "a", "edited\n");
+        for refused in [
+            refusal(merge(&land, &MergeRequest::default())),
+            refusal(land.carry_out(&planned.course)),
+        ] {
+            let Refusal::Dirty { paths, .. } = refused else {
+                panic!("{flag}: {refused:?}");
+            };
+            assert_eq!(paths, [RawPath::new(*b"a")], "{flag}");
+        }
+        land.assert_calm();
+        let read = fs::read_to_string(land.main.join("a")).unwrap();
+        assert_eq!(read, "edited\n", "{flag}");
+        // As it was, it goes along.
+        land.write_in(&land.main, "a", text(&[]));
+        land.carry_out(&planned.course).unwrap();
+        let read = fs::read_to_string(land.main.join("a")).unwrap();
+        assert_eq!(read, text(&[(3, "x")]), "{flag}");
+    }
+}
+
+#[test]
 fn a_base_with_local_edits_is_left_alone_and_the_answer_says_where() {
     let land = Land::new();
     land.agent("a", text(&[(3, "x")]));
