@@ -114,7 +114,7 @@ fn start(repo: &Repo, task: &str, plan: &impl serde::Serialize, point: Option<&s
 }
 
 /// Does the task until it comes to the point, and kills it there. Returns whether it came there.
-fn kill_at(repo: &Repo, task: &str, plan: &impl serde::Serialize, point: &str) -> bool {
+pub(crate) fn kill_at(repo: &Repo, task: &str, plan: &impl serde::Serialize, point: &str) -> bool {
     let mut child = start(repo, task, plan, Some(point));
     let reached = repo.home().join("points").join(format!("{point}.reached"));
     let deadline = Instant::now() + WAIT;
