@@ -1,4 +1,4 @@
-//! Whoever works in a worktree that is half made, or half removed, loses nothing of it.
+//! Whoever works in a worktree that is half made loses nothing of it.
 #![cfg(feature = "testing")]
 
 use std::fs;
