@@ -56,7 +56,8 @@ pub fn plan_creation(
     let (base_ref, base) = find_base(git, repository, request)?;
     let folder = repository.top.join(request.worktree_dir);
     let (worktree, admin) = find_place(repository, &folder, request.session)?;
-    let mut excludes = vec![format!("/{CONTEXT_FOLDER}/")];
+    // Without a slash at its end it is also for what is no folder: an agent may make it a link.
+    let mut excludes = vec![format!("/{CONTEXT_FOLDER}")];
     if let Ok(inside) = folder.strip_prefix(&repository.top)
         && !inside.as_os_str().is_empty()
         && repository.top != repository.common_dir
