@@ -355,6 +355,12 @@ fn of_refusal(refusal: &Refusal) -> (ErrorCode, &'static str) {
         Refusal::NotApproved { .. } => (ErrorCode::NotAllowed, "read the file and approve it"),
         Refusal::Malformed { .. } => (ErrorCode::ConfigInvalid, "mend the file"),
         Refusal::CommandFailed { .. } => (ErrorCode::WorktreeFailed, "mend it and try again"),
-        Refusal::Complete | Refusal::Changed { .. } => (ErrorCode::NotAllowed, "try again"),
+        Refusal::Complete | Refusal::WorkedIn { .. } | Refusal::Changed { .. } => {
+            (ErrorCode::NotAllowed, "try again")
+        }
+        Refusal::Holds { .. } => (
+            ErrorCode::NotAllowed,
+            "move it away with `git worktree move`, or remove it",
+        ),
     }
 }

@@ -10,6 +10,7 @@
 //! Locks are taken in this order: session, repository, slots.
 
 mod approval;
+mod checkout;
 mod context;
 mod create;
 mod error;

@@ -210,8 +210,13 @@ impl Maker<'_> {
             return Err(error.into());
         }
         point("new-made");
-        let brought = self.furnish(plan, lock)?;
+        // It can be used: what fails from here on is told, and does not undo it.
+        let brought = self.furnish(plan, lock);
         let ready = self.set_up(plan);
+        let brought_words = match &brought {
+            Ok(count) => format!("{count} brought along"),
+            Err(_) => "what git does not track was not brought along".to_owned(),
+        };
         let ready_words = match &ready {
             Ok(0) => String::new(),
             Ok(count) => format!(", {count} setup commands run"),
@@ -219,10 +224,11 @@ impl Maker<'_> {
         };
         let step = Step::Done {
             operation: OperationKind::Create,
-            detail: format!("worktree made, {brought} brought along{ready_words}"),
+            detail: format!("worktree made, {brought_words}{ready_words}"),
             changes: None,
         };
-        Ok((worktree::tell(self.context, id, step)?, ready.err()))
+        let failure = brought.err().or(ready.err());
+        Ok((worktree::tell(self.context, id, step)?, failure))
     }
 
     /// Brings along what git does not track, and returns how much that was.

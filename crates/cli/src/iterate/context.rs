@@ -4,7 +4,7 @@ use amps_core::iteration::Iteration;
 use amps_core::mask::mask;
 use amps_core::path::visible;
 use amps_engine::iteration::{Ground, summary};
-use amps_engine::worktree::{ContextFacts, Refusal, WorktreeError, write_context};
+use amps_engine::worktree::{ContextFacts, write_context};
 use amps_proto::view::WorktreeView;
 use serde_json::json;
 
@@ -33,11 +33,10 @@ pub(super) fn write(ground: Ground<'_>, view: &WorktreeView, latest: &Iteration)
         last_status: Some(&last),
         rebase_help: None,
     };
-    match write_context(ground.git, ground.worktree, &facts) {
-        // The repository has files of its own there.
-        Ok(()) | Err(WorktreeError::Refused(Refusal::InTheWay { .. })) => None,
-        Err(error) => Some(format!("AGENT_CONTEXT was not written: {error}")),
-    }
+    let failed = write_context(ground.git, ground.worktree, &facts).err();
+    let told = failed.map(|error| format!("AGENT_CONTEXT was not written: {error}"));
+    // Once for an iteration is enough.
+    told.filter(|told| !latest.errors.contains(told))
 }
 
 /// Returns all iterations, the latest as it is known here.

@@ -233,6 +233,32 @@ fn a_setup_that_fails_is_told_and_the_session_can_be_mended() {
     scene.home.amps(["iterate", &id]).run().ok();
 }
 
+#[test]
+fn a_worktree_that_could_not_be_furnished_can_be_used() {
+    let scene = scene("cat > asked.txt", &[]);
+    let notes = scene.repo.file(".git/amps/furnished");
+    std::fs::remove_dir_all(&notes).unwrap();
+    write_private(&notes, b"in the way").unwrap();
+    let words = ["new", "--prompt", "x", "--agent", "mine", "--json"];
+    let made = scene.home.amps(words).cwd(scene.repo.path()).run().code(1);
+    let told = made.stderr_text();
+    assert!(told.contains("furnished"), "{told}");
+    let id = made.json()["session_id"].as_str().unwrap().to_owned();
+    scene.home.amps(["iterate", &id]).run().ok();
+}
+
+#[test]
+fn an_agent_that_makes_the_folder_of_context_a_link_is_told_of_and_commits_nothing() {
+    let agent = "rm -r AGENT_CONTEXT; ln -s /nowhere AGENT_CONTEXT; cat > asked.txt";
+    let scene = scene(agent, &[]);
+    scene.home.amps(["iterate", &scene.id]).run().ok();
+    let files = ["log", "--format=", "--name-only", "main..HEAD"];
+    assert_eq!(scene.tree.git(files), "asked.txt");
+    let errors = scene.last()["errors"].to_string();
+    let count = errors.matches("AGENT_CONTEXT was not written").count();
+    assert_eq!(count, 1, "{errors}");
+}
+
 /// A repository with commands of its own.
 fn with_commands() -> Scene {
     let scene = scene("cat > asked.txt", &[]);

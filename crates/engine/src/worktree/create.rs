@@ -19,8 +19,8 @@ use jiff::Timestamp;
 
 use super::refs::{self, Change};
 use super::repository::{Ours, Repository};
-use super::slots::Slots;
-use super::{CONTEXT_FOLDER, Refusal, SessionLock, WorktreeError, exclude, index_lock, names};
+use super::survey::Seat;
+use super::{CONTEXT_FOLDER, Refusal, SessionLock, WorktreeError, checkout, exclude, names};
 use crate::capture::look::{is_missing, native, raw};
 use crate::files::{self, FileError};
 use crate::git::{Call, Git, GitError};
@@ -56,7 +56,8 @@ pub fn plan_creation(
     let (base_ref, base) = find_base(git, repository, request)?;
     let folder = repository.top.join(request.worktree_dir);
     let (worktree, admin) = find_place(repository, &folder, request.session)?;
-    let mut excludes = vec![format!("/{CONTEXT_FOLDER}/")];
+    // Without a slash at its end it is also for what is no folder: an agent may make it a link.
+    let mut excludes = vec![format!("/{CONTEXT_FOLDER}")];
     if let Ok(inside) = folder.strip_prefix(&repository.top)
         && !inside.as_os_str().is_empty()
         && repository.top != repository.common_dir
@@ -195,19 +196,22 @@ pub fn carry_out_creation(
     }
     exclude::ensure(place.ours.common_dir(), &plan.excludes)?;
     point("worktree-excluded");
-    make_branch(git, plan, lock)?;
+    make_branch(git, plan, &place, lock)?;
     point("worktree-branch");
     place.make_folder()?;
     point("worktree-folder");
     place.register(git, plan)?;
     point("worktree-registered");
-    place.check_out(git, lock)?;
+    if !checkout::is_complete(&place.admin) {
+        place.check_out(git, lock)?;
+    }
     point("worktree-checked-out");
     Ok(files::remove(&place.locked())?)
 }
 
 /// Takes back what was made of a worktree that is not complete: as before, but for its reservation
-/// in the past and the line in `info/exclude`.
+/// in the past and the line in `info/exclude`. Refused where somebody has worked in it: then it can
+/// only be completed.
 pub fn undo_creation(
     git: &Git,
     plan: &CreationPlan,
@@ -217,6 +221,8 @@ pub fn undo_creation(
     if place.is_complete() {
         return Err(Refusal::Complete.into());
     }
+    place.require_own()?;
+    checkout::require_unworked(git, plan, place.seat(), lock)?;
     place.remove_folder()?;
     point("worktree-undo-folder");
     place.unregister()?;
@@ -229,7 +235,12 @@ pub fn undo_creation(
     Ok(lock.retire()?)
 }
 
-fn make_branch(git: &Git, plan: &CreationPlan, lock: &SessionLock) -> Result<(), WorktreeError> {
+fn make_branch(
+    git: &Git,
+    plan: &CreationPlan,
+    place: &Place,
+    lock: &SessionLock,
+) -> Result<(), WorktreeError> {
     let from = plan.base_ref.as_deref().unwrap_or(plan.base.as_str());
     let message = format!("branch: Created from {from}");
     let create = Change::Create {
@@ -237,7 +248,9 @@ fn make_branch(git: &Git, plan: &CreationPlan, lock: &SessionLock) -> Result<(),
         message: &message,
     };
     let common_dir = native(&plan.common_dir);
-    if refs::change(git, &common_dir, &plan.branch, create, lock.file())? {
+    let is_made = refs::change(git, &common_dir, &plan.branch, create, lock.file())?;
+    // It moves when somebody works in the worktree before this goes on, and stays the session's.
+    if is_made || place.is_being_made() {
         return Ok(());
     }
     Err(Refusal::BranchTaken {
@@ -281,11 +294,13 @@ impl Place {
 
     /// Returns whether git has the worktree, and it is not being made any more.
     fn is_complete(&self) -> bool {
-        let being_made = || {
-            let reason = fs::read_to_string(self.locked());
-            reason.is_ok_and(|reason| reason.trim_end() == BEING_MADE)
-        };
-        self.admin.join("gitdir").exists() && !being_made()
+        self.admin.join("gitdir").exists() && !self.is_being_made()
+    }
+
+    /// Returns whether git has the worktree, locked for the time until it is complete.
+    fn is_being_made(&self) -> bool {
+        let reason = fs::read_to_string(self.locked());
+        reason.is_ok_and(|reason| reason.trim_end() == BEING_MADE)
     }
 
     /// The file in the worktree that leads git to its repository.
@@ -408,36 +423,37 @@ impl Place {
     }
 
     fn check_out(&self, git: &Git, lock: &SessionLock) -> Result<(), WorktreeError> {
-        // The lock was free, so no git of an interrupted creation lives; one of somebody else's
-        // may.
-        index_lock::require_none(&self.admin, &self.worktree)?;
-        let slots = Slots::take(&self.ours)?;
-        let workers = format!("checkout.workers={}", slots.workers());
-        point("worktree-checkout");
-        let call = Call::alone_within(&self.worktree)
-            .variable("GIT_DIR", &self.admin)
-            .variable("GIT_WORK_TREE", &self.worktree)
-            .args(["-c", &workers, "reset", "--hard", "--quiet"])
-            .arg("--no-recurse-submodules")
-            .input_file(lock.file());
-        git.run(&call)?;
-        Ok(())
+        checkout::check_out(git, &self.ours, self.seat(), lock)
+    }
+
+    fn seat(&self) -> Seat<'_> {
+        Seat {
+            root: &self.worktree,
+            admin: &self.admin,
+        }
+    }
+
+    /// Fails where the folder is somebody else's.
+    fn require_own(&self) -> Result<(), Refusal> {
+        let is_absent = fs::symlink_metadata(&self.worktree).is_err_and(|error| is_missing(&error));
+        if is_absent || self.is_own() {
+            Ok(())
+        } else {
+            Err(self.in_the_way())
+        }
     }
 
     /// Removes the folder of a worktree that is not complete, in which nobody has worked.
-    fn remove_folder(&self) -> Result<(), WorktreeError> {
+    fn remove_folder(&self) -> Result<(), FileError> {
         remove_tree(&self.folder_aside())?;
         if fs::symlink_metadata(&self.worktree).is_err_and(|error| is_missing(&error)) {
             return Ok(());
-        }
-        if !self.is_own() {
-            return Err(self.in_the_way().into());
         }
         // As a whole, lest a death in between leaves a part that looks like a person's.
         let aside = self.folder_aside();
         fs::rename(&self.worktree, &aside)
             .map_err(|source| FileError::new("remove", &self.worktree, source))?;
-        Ok(remove_tree(&aside)?)
+        remove_tree(&aside)
     }
 
     /// Removes what git knows of the worktree, first as a whole from where git looks.

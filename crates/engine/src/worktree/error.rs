@@ -75,6 +75,18 @@ pub enum Refusal {
     /// The worktree was made; it is removed, not undone.
     #[error("the worktree has been made already")]
     Complete,
+    /// It was not made completely, and somebody works in it all the same.
+    #[error("somebody has worked in {path} already")]
+    WorkedIn {
+        /// The folder.
+        path: RawPath,
+    },
+    /// It has another worktree in it, which would go with it.
+    #[error("the worktree {path} lies in it")]
+    Holds {
+        /// The folder of the other one.
+        path: RawPath,
+    },
     /// It is locked by `git worktree lock`.
     #[error("the worktree is locked by git{}", if reason.is_empty() { String::new() } else { format!(": {reason}") })]
     LockedByGit {

@@ -131,7 +131,9 @@ pub fn furnish(
             mover.leave(path, "git does not ignore it in the new worktree");
             continue;
         }
-        mover.bring(path, linked.contains(path))?;
+        if let Err(error) = mover.bring(path, linked.contains(path)) {
+            mover.leave(path, &format!("it could not be copied: {}", error.source));
+        }
         point("worktree-brought");
     }
     save(&ours, plan, &mover.furnished)?;
@@ -234,15 +236,15 @@ impl Mover {
         });
     }
 
-    fn bring(&mut self, path: &RawPath, is_link: bool) -> Result<(), WorktreeError> {
+    fn bring(&mut self, path: &RawPath, is_link: bool) -> Result<(), FileError> {
         let relative = native(path);
         let (from, to) = (self.from.join(&relative), self.to.join(&relative));
         let data = match fs::symlink_metadata(&from) {
             Ok(data) => data,
             Err(error) if is_missing(&error) => return Ok(()),
-            Err(source) => return Err(FileError::new("read", &from, source).into()),
+            Err(source) => return Err(FileError::new("read", &from, source)),
         };
-        let failed = |source| WorktreeError::from(FileError::new("create", &to, source));
+        let failed = |source| FileError::new("create", &to, source);
         make_parents(&to).map_err(failed)?;
         if let Ok(present) = fs::symlink_metadata(&to) {
             // What is there stays. It may have been brought just before an interruption.

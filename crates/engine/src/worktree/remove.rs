@@ -2,11 +2,13 @@
 //!
 //! The folder, and what git keeps of the worktree, are moved by a rename each, so that both are
 //! always whole in one place. Nothing is deleted before it lies in the trash and has been looked
-//! at there once more.
+//! at there once more. A removal that goes on looks again, too: days may have passed.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use amps_core::capture::{CaptureLimits, Side};
 use amps_core::ground::{CreationPlan, Finding, RemovalPlan, Tip, TrashEntry, TrashStage};
@@ -17,12 +19,17 @@ use jiff::Timestamp;
 use super::refs::{self, Change};
 use super::repository::Ours;
 use super::survey::{self, Seat, Submodules};
-use super::{Refusal, SessionLock, WorktreeError, listing, names, occupants, trash};
+use super::{
+    Refusal, RepositoryLock, SessionLock, WorktreeError, listing, names, occupants, trash,
+};
 use crate::capture::look::{is_missing, native, raw};
 use crate::capture::{Cutoff, adopt, freeze, keep};
 use crate::files::FileError;
 use crate::git::Git;
 use crate::testing::point;
+
+/// How long other removals may take to let go of their branches.
+const WAIT: Duration = Duration::from_secs(60);
 
 /// What became of a worktree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +58,7 @@ pub fn plan_removal(
     }
     if let Some(root) = &root {
         occupants::require_none(root)?;
+        require_no_other(git, ground, root)?;
     }
     let branch = own_branch(git, ground, &admin)?;
     let mut findings = Vec::new();
@@ -100,6 +108,21 @@ fn require_unlocked(admin: &Path) -> Result<(), WorktreeError> {
         Err(error) if is_missing(&error) => Ok(()),
         Err(source) => Err(FileError::new("read", &path, source).into()),
     }
+}
+
+/// Fails where another worktree lies in the folder: it would go with it.
+fn require_no_other(git: &Git, ground: &CreationPlan, root: &Path) -> Result<(), WorktreeError> {
+    let Ok(root) = fs::canonicalize(root) else {
+        return Ok(());
+    };
+    for listed in listing::list(git, &native(&ground.common_dir))? {
+        let is_inside = fs::canonicalize(native(&listed.path))
+            .is_ok_and(|path| path != root && path.starts_with(&root));
+        if is_inside {
+            return Err(Refusal::Holds { path: listed.path }.into());
+        }
+    }
+    Ok(())
 }
 
 /// Returns the branch of the session, unless another worktree has it checked out.
@@ -181,7 +204,17 @@ impl<'a> Removal<'a> {
         let session = plan.ground.session;
         let begun = trash::load(&ours, session)?;
         let entry = match begun {
-            Some(entry) if entry.plan.planned_at == plan.planned_at => entry,
+            Some(entry) if entry.plan.planned_at == plan.planned_at => {
+                if is_all_in_place(&ours, &entry)?
+                    && let Err(error) = look_before(git, plan)
+                {
+                    if let WorktreeError::Refused(_) = error {
+                        trash::forget(git, &ours, &entry, lock)?;
+                    }
+                    return Err(error);
+                }
+                entry
+            }
             Some(_) => {
                 let path = raw(&ours.trash(session));
                 return Err(Refusal::InTheWay { path }.into());
@@ -294,7 +327,44 @@ impl<'a> Removal<'a> {
         Ok(())
     }
 
-    fn delete_branch(&self) -> Result<(), WorktreeError> {
+    /// Looks whether commits that were elsewhere are so no more, and keeps them.
+    fn look_at_commits(&mut self) -> Result<(), WorktreeError> {
+        let plan = &self.entry.plan;
+        let moved = trash::admin(&self.ours, plan.ground.session);
+        let admin = plan.registered.then_some(moved).filter(|it| it.exists());
+        let tip = plan.branch.as_ref().map(|branch| &branch.commit);
+        let unique = survey::commits(self.git, &plan.ground, tip, admin.as_deref())?;
+        let mut new = unique.tips;
+        new.retain(|tip| !plan.keep.contains(tip));
+        if new.is_empty() {
+            return Ok(());
+        }
+        let plan = &mut self.entry.plan;
+        plan.keep.extend(new);
+        plan.findings
+            .retain(|finding| !matches!(finding, Finding::Commits { .. }));
+        plan.findings.extend(unique.finding);
+        self.entry.refs = trash::tips(plan);
+        trash::save(&self.ours, &self.entry)?;
+        self.keep_commits()
+    }
+
+    /// Keeps others from removing what the last look found elsewhere. A refusal would say that
+    /// nothing was done.
+    fn alone(&self) -> Result<RepositoryLock, WorktreeError> {
+        let common_dir = self.ours.common_dir();
+        RepositoryLock::take(common_dir, "amps cleanup", WAIT).map_err(|error| match error {
+            WorktreeError::Refused(_) => {
+                FileError::new("lock", common_dir, io::ErrorKind::TimedOut.into()).into()
+            }
+            other => other,
+        })
+    }
+
+    fn delete_branch(&mut self) -> Result<(), WorktreeError> {
+        let _alone = self.alone()?;
+        self.look_at_commits()?;
+        point("removal-commits-looked-at");
         if let Some(Tip { name, commit }) = &self.entry.plan.branch {
             let delete = Change::Delete { commit };
             let common_dir = self.ours.common_dir();
@@ -326,6 +396,16 @@ impl<'a> Removal<'a> {
         }
         Ok(RemovalOutcome::Trashed(Box::new(self.entry)))
     }
+}
+
+/// Returns whether nothing has been moved yet of a removal that was begun.
+fn is_all_in_place(ours: &Ours, entry: &TrashEntry) -> Result<bool, FileError> {
+    let plan = &entry.plan;
+    let root = plan.worktree.as_ref().map(native);
+    Ok(entry.stage == TrashStage::Going
+        && root.as_deref().map_or(Ok(false), is_folder)?
+        && !is_folder(&native(&plan.trash))?
+        && !is_folder(&trash::admin(ours, plan.ground.session))?)
 }
 
 /// Looks whether all is as it was planned for. What is gone already has only to be forgotten.

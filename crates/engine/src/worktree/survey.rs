@@ -186,7 +186,7 @@ pub(super) fn commits(
     let common_dir = native(&plan.common_dir);
     let mut roots: BTreeSet<Oid> = branch.into_iter().cloned().collect();
     if let Some(admin) = admin {
-        roots.extend(noted(git, admin, &plan.branch)?);
+        roots.extend(noted(git, admin, plan)?);
     }
     let log = common_dir.join("logs").join(&plan.branch);
     roots.extend(names_in(&fs::read(log).unwrap_or_default()));
@@ -267,7 +267,7 @@ pub(super) fn stashes(git: &Git, plan: &CreationPlan) -> Result<usize, GitError>
 
 /// Returns all names that git noted of a worktree: where its HEAD was, and what operations that
 /// are in progress need.
-fn noted(git: &Git, admin: &Path, branch: &str) -> Result<BTreeSet<Oid>, GitError> {
+fn noted(git: &Git, admin: &Path, plan: &CreationPlan) -> Result<BTreeSet<Oid>, GitError> {
     let mut found = BTreeSet::new();
     let mut unread = vec![admin.to_owned()];
     while let Some(folder) = unread.pop() {
@@ -283,11 +283,13 @@ fn noted(git: &Git, admin: &Path, branch: &str) -> Result<BTreeSet<Oid>, GitErro
         }
     }
     if admin.join("reftable").is_dir() {
-        for name in ["HEAD", branch] {
-            let call = refs::at(admin).args(["log", "--walk-reflogs", "--format=%H", name, "--"]);
+        // It may lie in the trash, where what it says of its repository leads nowhere.
+        let at = || refs::at(admin).variable("GIT_COMMON_DIR", native(&plan.common_dir));
+        for name in ["HEAD", &plan.branch] {
+            let call = at().args(["log", "--walk-reflogs", "--format=%H", name, "--"]);
             found.extend(names_in(&git.output(&call)?.stdout));
         }
-        let call = refs::at(admin).args(["rev-parse", "--verify", "--quiet", "HEAD"]);
+        let call = at().args(["rev-parse", "--verify", "--quiet", "HEAD"]);
         found.extend(names_in(&git.output(&call)?.stdout));
     }
     Ok(found)

@@ -226,7 +226,7 @@ pub(super) fn purge(
 }
 
 /// Removes the references and the folder of an entry, the manifest last.
-fn forget(
+pub(super) fn forget(
     git: &Git,
     ours: &Ours,
     entry: &TrashEntry,

@@ -33,6 +33,8 @@ mod worktree_create;
 mod worktree_disk;
 mod worktree_furnish;
 mod worktree_ground;
+mod worktree_half_made;
+mod worktree_half_removed;
 mod worktree_killed;
 mod worktree_locks;
 mod worktree_remove;

@@ -1,6 +1,7 @@
 //! What an agent is told in files is never committed.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use amps_engine::worktree::{ContextFacts, Refusal, WorktreeError, write_context};
 
@@ -57,4 +58,24 @@ fn a_repository_with_files_of_its_own_there_keeps_them() {
     ));
     let file = native(&plan.worktree).join("AGENT_CONTEXT/SESSION.md");
     assert_eq!(fs::read_to_string(file).unwrap(), "ours\n");
+}
+
+#[test]
+fn a_link_in_place_of_the_folder_is_neither_followed_nor_committed() {
+    let repo = Repo::new();
+    let plan = create(&repo, 1);
+    let folder = native(&plan.worktree);
+    symlink(repo.home(), folder.join("AGENT_CONTEXT")).unwrap();
+    let facts = ContextFacts {
+        session: Some("add a login\n"),
+        ..ContextFacts::default()
+    };
+    let error = write_context(&repo.engine_git(), &folder, &facts).unwrap_err();
+    assert!(matches!(
+        error,
+        WorktreeError::Refused(Refusal::InTheWay { .. })
+    ));
+    assert!(!repo.home().join("SESSION.md").exists());
+    git_in(&repo, &folder, &["add", "--all"]);
+    assert_eq!(git_in(&repo, &folder, &["status", "--porcelain"]), "");
 }

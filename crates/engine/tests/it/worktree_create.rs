@@ -76,7 +76,7 @@ fn the_persons_checkout_index_branch_and_settings_stay_as_they_were() {
     let added = excluded.strip_prefix(&exclude[..]).unwrap();
     assert_eq!(
         String::from_utf8_lossy(added),
-        "/.worktrees/\n/AGENT_CONTEXT/\n"
+        "/.worktrees/\n/AGENT_CONTEXT\n"
     );
 }
 
@@ -86,7 +86,7 @@ fn excludes_of_the_person_are_kept_with_a_last_line_that_has_no_end() {
     fs::write(repo.root.join(".git/info/exclude"), "mine\n*.o").unwrap();
     create(&repo, 1);
     let text = fs::read_to_string(repo.root.join(".git/info/exclude")).unwrap();
-    assert_eq!(text, "mine\n*.o\n/.worktrees/\n/AGENT_CONTEXT/\n");
+    assert_eq!(text, "mine\n*.o\n/.worktrees/\n/AGENT_CONTEXT\n");
 }
 
 #[test]
@@ -408,7 +408,7 @@ fn a_worktree_may_lie_outside_of_the_repository() {
         },
     )
     .unwrap();
-    assert_eq!(plan.excludes, ["/AGENT_CONTEXT/"]);
+    assert_eq!(plan.excludes, ["/AGENT_CONTEXT"]);
     carry_out_creation(&repo.engine_git(), &plan, &lock(&plan)).unwrap();
     assert!(elsewhere.join(&plan.admin).join("dir/c").exists());
 }

@@ -303,3 +303,18 @@ fn every_session_has_ports_of_its_own_that_were_free() {
     );
     assert!(!Path::new(&folder.path().join(session(20).to_string())).exists());
 }
+
+#[test]
+fn what_cannot_be_brought_is_said_and_the_rest_is_brought() {
+    let repo = repo();
+    repo.write("x.env", "KEY=1\n");
+    repo.write("y.env", "KEY=2\n");
+    let plan = create(&repo, 1);
+    let folder = native(&plan.worktree);
+    fs::create_dir(folder.join(".new-x.env")).unwrap();
+    let furnished = furnished(&repo, &plan, &policy(&["*.env"], &[]));
+    assert_eq!(brought(&furnished), ["y.env"]);
+    let (path, reason) = &left(&furnished)[0];
+    assert_eq!(path, "x.env");
+    assert!(reason.starts_with("it could not be copied: "), "{reason}");
+}

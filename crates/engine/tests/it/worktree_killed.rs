@@ -31,11 +31,12 @@ const CREATION: [&str; 6] = [
     "worktree-checked-out",
 ];
 const UNDO: [&str; 2] = ["worktree-undo-folder", "worktree-undo-registered"];
-const REMOVAL: [&str; 6] = [
+const REMOVAL: [&str; 7] = [
     "removal-commits-kept",
     "removal-files-kept",
     "removal-files-moved",
     "removal-unregistered",
+    "removal-commits-looked-at",
     "removal-branch-deleted",
     "removal-settled",
 ];
@@ -114,7 +115,18 @@ fn start(repo: &Repo, task: &str, plan: &impl serde::Serialize, point: Option<&s
 }
 
 /// Does the task until it comes to the point, and kills it there. Returns whether it came there.
-fn kill_at(repo: &Repo, task: &str, plan: &impl serde::Serialize, point: &str) -> bool {
+pub(crate) fn kill_at(repo: &Repo, task: &str, plan: &impl serde::Serialize, point: &str) -> bool {
+    look_and_kill_at(repo, task, plan, point, || ())
+}
+
+/// Also looks at something while the task waits at the point.
+pub(crate) fn look_and_kill_at(
+    repo: &Repo,
+    task: &str,
+    plan: &impl serde::Serialize,
+    point: &str,
+    look: impl FnOnce(),
+) -> bool {
     let mut child = start(repo, task, plan, Some(point));
     let reached = repo.home().join("points").join(format!("{point}.reached"));
     let deadline = Instant::now() + WAIT;
@@ -127,6 +139,9 @@ fn kill_at(repo: &Repo, task: &str, plan: &impl serde::Serialize, point: &str) -
         }
         assert!(Instant::now() < deadline, "nobody came to {point}");
     };
+    if came {
+        look();
+    }
     child.kill().unwrap();
     child.wait().unwrap();
     fs::remove_file(reached).ok();
