@@ -112,9 +112,10 @@ pub(super) fn require_unworked(
     };
     let is_registered = seat.admin.join("gitdir").exists();
     let has_files = is_there && !is_bare(seat.root)?;
-    let is_worked_in = match (is_registered, has_files) {
-        (true, _) => has_commits(git, plan, seat)? || has_files && has_changes(git, seat, lock)?,
-        (false, has_files) => has_files,
+    let is_worked_in = if is_registered {
+        has_commits(git, plan, seat)? || (has_files && has_changes(git, seat, lock)?)
+    } else {
+        has_files
     };
     if is_worked_in {
         let path = raw(seat.root);
