@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod conflict;
+pub(crate) mod gate;
 pub(crate) mod landing;
 pub(crate) mod neighbours;
 pub(crate) mod operation;

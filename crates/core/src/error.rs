@@ -79,6 +79,8 @@ codes! {
     Held = "E029", "held by another command";
     /// Two sides changed the same in ways that do not go together.
     Conflict = "E030", "conflict";
+    /// What is to be merged is not what the gate let pass.
+    GateNotPassed = "E031", "gate not passed";
     /// A defect of amps.
     Internal = "E070", "internal error";
 }

@@ -388,6 +388,8 @@ pub struct Preflight {
     pub untracked: Vec<RawPath>,
     /// What waits for a person in the worktree.
     pub under_way: Option<Operation>,
+    /// The tree that the base would have; `None` where the two do not go together.
+    pub merged_tree: Option<Oid>,
     /// What does not go together with the base.
     pub conflicts: Vec<ConflictedPath>,
     /// Why the base could not move now, where it is checked out.

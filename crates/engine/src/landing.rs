@@ -32,7 +32,7 @@ use amps_core::landing::Refusal;
 use amps_core::snapshot::Oid;
 
 pub use authorship::origins;
-pub use branch::{commit_of, have_same_content, last_backup, left_base_at};
+pub use branch::{commit_of, content_of, last_backup, left_base_at};
 pub use carry_out::{carry_out, take_back};
 pub use checkout::checked_out_in;
 pub use conflicts::conflicts;

@@ -20,7 +20,7 @@ codes! {
     USAGE = 2;
     /// Another one was first: a lease or a claim is lost. Since 0.1.
     LOST = 10;
-    /// The gate of an iteration did not pass. Since 0.1.
+    /// The gate did not pass, or judged something else than what is to be merged. Since 0.1.
     GATE_FAILED = 11;
     /// It would overwrite or contradict other work. Since 0.1.
     CONFLICT = 12;
@@ -45,6 +45,7 @@ pub fn of(code: ErrorCode) -> u8 {
         ErrorCode::AgentNotExecutable => NOT_EXECUTABLE,
         ErrorCode::BadArgument | ErrorCode::Ambiguous => USAGE,
         ErrorCode::NotAllowed => NOT_ALLOWED,
+        ErrorCode::GateNotPassed => GATE_FAILED,
         ErrorCode::WouldOverwrite | ErrorCode::Conflict => CONFLICT,
         ErrorCode::DaemonUnreachable | ErrorCode::DaemonVersion | ErrorCode::HostUnreachable => {
             TRY_AGAIN

@@ -96,7 +96,7 @@ pub(crate) struct MergeArgs {
     /// Do not run the hooks of the repository
     #[arg(long)]
     pub(crate) no_verify: bool,
-    /// Merge although the last gate did not pass
+    /// Merge although the gate did not pass, or judged something else
     #[arg(long)]
     pub(crate) ignore_gate: bool,
     /// Merge what is committed although the worktree has work that is not; that stays where it is

@@ -323,6 +323,7 @@ pages! {
     HostUnreachable "E028"
     Held "E029"
     Conflict "E030"
+    GateNotPassed "E031"
     Internal "E070"
 }
 

@@ -7,20 +7,20 @@ use amps_core::landing::{ConflictedPath, Operation, Refusal};
 use amps_core::session::StatusReason;
 use amps_core::worktree::{OperationKind, Step};
 use amps_engine::landing::{
-    FastForward, Ground, MergeRequest, Patches, Push, Uncommitted, export_patch, has_landed,
-    plan_merge, plan_start, push, remote,
+    FastForward, Ground, MergeRequest, Patches, Push, Uncommitted, content_of, export_patch,
+    has_landed, plan_merge, plan_start, push, remote,
 };
 use amps_engine::testing::point;
 use amps_proto::fault::Fault;
 use serde_json::json;
 
 use super::pr;
-use super::preflight::gate;
 use crate::args::{MergeArgs, PrArgs};
 use crate::context::Context;
 use crate::error::Failure;
 use crate::text::worktree::short_branch;
 use crate::worktree::answer::{Answer, Asked, Came};
+use crate::worktree::gate::{Judgement, gate};
 use crate::worktree::operation::{Ended, MergeOrder, Plan, Resolve, Work};
 use crate::worktree::{self, landing, neighbours};
 use crate::{Outcome, output};
@@ -52,20 +52,26 @@ pub(crate) fn run(context: &Context, args: &MergeArgs) -> Outcome {
         return export(asked, args, file);
     }
     neighbours::refuse_open_run(view)?;
-    if !args.ignore_gate {
-        gate(&git, view)?.require_passed()?;
-    }
     let mut order = MergeOrder {
         onto: args.onto.as_deref().map(landing::full_name),
         no_ff: args.no_ff,
         message: args.message.clone(),
         no_verify: args.no_verify,
         leave_uncommitted: args.leave_uncommitted,
+        judgement: if args.ignore_gate {
+            Judgement::Ignored
+        } else {
+            Judgement::Required
+        },
         push: None,
     };
     if args.push {
         let ground = ground(asked, &order);
         order.push = Some(remote(&git, &ground, args.remote.as_deref())?.name);
+    }
+    // What somebody merged already is over, whatever the gate said.
+    if !args.ignore_gate && has_landed(&git, &ground(asked, &order))?.is_none() {
+        gate(&git, view)?.require_passed()?;
     }
     let work = Work {
         context,
@@ -137,6 +143,9 @@ pub(crate) fn merge(work: Work<'_>, asked: Asked<'_>, order: &MergeOrder) -> Out
             },
         };
         point("merge-planned");
+        if order.judgement == Judgement::Required {
+            require_judged(work, &ground, &plan)?;
+        }
         match work.perform(&plan, hooks)? {
             Ended::Undone { why, .. } if last > 0 => match why.refusal() {
                 Some(Refusal::Moved { .. }) => {}
@@ -156,6 +165,15 @@ pub(crate) fn merge(work: Work<'_>, asked: Asked<'_>, order: &MergeOrder) -> Out
         }
     }
     Err(Fault::new(ErrorCode::Internal, "a merge was tried without end").into())
+}
+
+/// Fails unless the gate has judged what the base will have.
+fn require_judged(work: Work<'_>, ground: &Ground, plan: &Plan) -> Result<(), Failure> {
+    let tree = match plan.to() {
+        Some(commit) => content_of(work.git, ground, commit.as_str())?,
+        None => None,
+    };
+    gate(work.git, work.view)?.require_judged(tree.as_ref())
 }
 
 fn push_base(work: Work<'_>, ground: &Ground, order: &MergeOrder) -> Result<(), Failure> {

@@ -2,16 +2,14 @@
 
 use std::process::ExitCode;
 
-use amps_core::error::ErrorCode;
 use amps_core::id::SessionId;
 use amps_core::landing::{Operation, Preflight, Refusal};
 use amps_core::path::{RawPath, visible};
 use amps_core::snapshot::Oid;
 use amps_core::worktree::WorktreeSession;
 use amps_engine::git::Git;
-use amps_engine::landing::{have_same_content, preflight};
+use amps_engine::landing::preflight;
 use amps_proto::exit_code;
-use amps_proto::fault::Fault;
 use amps_proto::view::WorktreeView;
 use serde::Serialize;
 
@@ -24,97 +22,11 @@ use crate::output::{self, BAD, GOOD, HEADING, NOTABLE};
 use crate::text::worktree::short_branch;
 use crate::text::{counted, sentence::head};
 use crate::worktree::conflict::{self, Conflict};
+use crate::worktree::gate::{GateStanding, gate};
 use crate::worktree::{self, landing};
 
 /// The most paths that are named.
 const MOST: usize = 20;
-
-/// What the gate has said of a session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct GateStanding {
-    session_id: SessionId,
-    verdict: GateVerdict,
-    /// The iteration that was judged.
-    iteration: Option<u32>,
-    /// Whether what was judged is what the branch names now.
-    is_current: bool,
-}
-
-/// Whether the gate passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum GateVerdict {
-    /// It never ran.
-    None,
-    Passed,
-    Failed,
-}
-
-impl GateStanding {
-    /// Fails after a gate that did not pass.
-    pub(crate) fn require_passed(&self) -> Result<(), Failure> {
-        if self.verdict != GateVerdict::Failed {
-            return Ok(());
-        }
-        let id = self.session_id.short();
-        let number = self.iteration.unwrap_or_default();
-        let message = format!("the gate did not pass in iteration {number} of session {id}");
-        Err(Fault::new(ErrorCode::NotAllowed, message)
-            .hint(format!(
-                "`amps iterate {id}` tries again; `--ignore-gate` merges all the same"
-            ))
-            .into())
-    }
-
-    fn text(&self) -> String {
-        let since = if self.is_current {
-            ""
-        } else {
-            ", which is not what the branch names now"
-        };
-        match (self.verdict, self.iteration) {
-            (GateVerdict::Passed, Some(number)) => {
-                format!("{GOOD}passed{GOOD:#} in iteration {number}{since}")
-            }
-            (GateVerdict::Failed, Some(number)) => {
-                format!("{BAD}did not pass{BAD:#} in iteration {number}{since}")
-            }
-            _ => "never ran".to_owned(),
-        }
-    }
-}
-
-/// Returns what the last gate has said, and whether that still holds.
-pub(crate) fn gate(git: &Git, view: &WorktreeView) -> Result<GateStanding, Failure> {
-    let mut iterations = view.iterations.iter().rev().map(|view| &view.iteration);
-    let judged = iterations.find_map(|iteration| Some((iteration, iteration.gate.as_ref()?)));
-    let session_id = view.session.session_id;
-    let Some((iteration, gate)) = judged else {
-        return Ok(GateStanding {
-            session_id,
-            verdict: GateVerdict::None,
-            iteration: None,
-            is_current: false,
-        });
-    };
-    let last = iteration
-        .commit
-        .as_ref()
-        .or(iteration.agent_commits.first());
-    let last = last.unwrap_or(&iteration.head);
-    let ground = landing::ground(view);
-    let is_current = have_same_content(git, &ground, last.as_str(), &ground.branch)?;
-    Ok(GateStanding {
-        session_id,
-        verdict: if gate.has_passed() {
-            GateVerdict::Passed
-        } else {
-            GateVerdict::Failed
-        },
-        iteration: Some(iteration.number),
-        is_current,
-    })
-}
 
 /// What is known before a merge.
 #[derive(Debug, Serialize)]
@@ -132,6 +44,8 @@ struct Known {
     untracked: Vec<RawPath>,
     under_way: Option<Operation>,
     gate: GateStanding,
+    /// Whether the gate has judged what the base would have: not, if that has moved on.
+    is_judged: bool,
     conflicts: Vec<Conflict>,
     base_refusals: Vec<Refusal>,
     siblings: Vec<Sibling>,
@@ -174,6 +88,7 @@ fn look(context: &Context, git: &Git, view: &WorktreeView) -> Result<Known, Fail
         uncommitted,
         untracked,
         under_way,
+        merged_tree,
         conflicts,
         base_refusals,
         siblings,
@@ -195,6 +110,7 @@ fn look(context: &Context, git: &Git, view: &WorktreeView) -> Result<Known, Fail
             conflicts: told(&sibling.paths, &id.short(), &[view, &other_view])?,
         });
     }
+    let gate = gate(git, view)?;
     let mut known = Known {
         session_id: own.session_id,
         ready: false,
@@ -207,7 +123,8 @@ fn look(context: &Context, git: &Git, view: &WorktreeView) -> Result<Known, Fail
         uncommitted,
         untracked,
         under_way,
-        gate: gate(git, view)?,
+        is_judged: gate.has_judged(merged_tree.as_ref()),
+        gate,
         conflicts: told(&conflicts, "base", &[view])?,
         base_refusals,
         siblings: with_siblings,
@@ -228,7 +145,7 @@ impl Known {
     fn exit_code(&self) -> u8 {
         if !self.conflicts.is_empty() {
             exit_code::CONFLICT
-        } else if self.gate.verdict == GateVerdict::Failed {
+        } else if !self.gate.passes() || !self.is_judged {
             exit_code::GATE_FAILED
         } else if !self.is_committed() || !self.base_refusals.is_empty() {
             exit_code::NOT_ALLOWED
@@ -251,6 +168,11 @@ fn text(known: &Known) -> String {
         known.behind
     );
     text.extend([format!("gate  {}\n", known.gate.text())]);
+    if known.gate.passes() && !known.is_judged && known.conflicts.is_empty() {
+        text.extend([format!(
+            "{BAD}not judged{BAD:#} together with what {base} has got since\n"
+        )]);
+    }
     if let Some(operation) = known.under_way {
         text.extend([format!(
             "{BAD}a {operation} is under way{BAD:#} in its worktree\n"

@@ -19,6 +19,7 @@ use amps_proto::view::WorktreeView;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::gate::Judgement;
 use super::{Locked, base_name, landing, native, neighbours, removal, tell, written};
 use crate::commands::new;
 use crate::context::Context;
@@ -60,6 +61,8 @@ pub(crate) struct MergeOrder {
     pub(crate) message: Option<String>,
     pub(crate) no_verify: bool,
     pub(crate) leave_uncommitted: bool,
+    #[serde(default)]
+    pub(crate) judgement: Judgement,
     /// The remote to which the base is pushed afterwards.
     pub(crate) push: Option<String>,
 }
@@ -88,6 +91,11 @@ impl Plan {
             Self::Merge(plan) => Some(&plan.course),
             Self::Resolve(_) => None,
         }
+    }
+
+    /// Returns what the last reference that moves will name.
+    pub(crate) fn to(&self) -> Option<&Oid> {
+        Some(&self.course()?.moves.last()?.to)
     }
 
     /// Returns what came of it, in a few words.
@@ -228,8 +236,10 @@ impl Work<'_> {
             return Err(error.into());
         }
         point("landing-carried-out");
-        let to = course.moves.last().map(|moved| moved.to.clone());
-        let to = to.ok_or_else(|| Fault::new(ErrorCode::Internal, "a plan that moves nothing"))?;
+        let to = plan
+            .to()
+            .cloned()
+            .ok_or_else(|| Fault::new(ErrorCode::Internal, "a plan that moves nothing"))?;
         if let Plan::Merge(merged) = plan {
             self.tell(Step::Merge {
                 into: merged.base_ref.clone(),

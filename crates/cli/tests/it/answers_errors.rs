@@ -129,7 +129,7 @@ fn error_codes_are_explained() {
     exit 1
     --- stderr
     error[E010]: `E999` is no error code and no session
-      next: the codes are E001 E003 E004 E010 E011 E012 E013 E014 E015 E016 E017 E018 E019 E020 E021 E022 E023 E024 E025 E026 E027 E028 E029 E030 E070
+      next: the codes are E001 E003 E004 E010 E011 E012 E013 E014 E015 E016 E017 E018 E019 E020 E021 E022 E023 E024 E025 E026 E027 E028 E029 E030 E031 E070
     ");
 }
 

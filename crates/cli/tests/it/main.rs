@@ -43,6 +43,7 @@ mod worktree_iterate;
 mod worktree_land;
 mod worktree_land_conflict;
 mod worktree_land_crash;
+mod worktree_land_gate;
 mod worktree_land_others;
 mod worktree_life;
 mod worktree_trash;

@@ -158,32 +158,6 @@ fn a_base_that_is_checked_out_with_local_edits_is_left_alone() {
 }
 
 #[test]
-fn a_gate_that_did_not_pass_keeps_a_session_from_being_merged() {
-    let scene = obedient(&["--script", "test -f wanted.txt"]);
-    let words = ["iterate", &scene.id, "--prompt", "echo 1 > other.txt"];
-    scene.amps(&words).run().code(11);
-    let known = scene
-        .amps(&["preflight", &scene.id, "--json"])
-        .run()
-        .code(11)
-        .json();
-    assert_eq!(known["gate"]["verdict"], "failed");
-    assert_eq!(known["gate"]["is_current"], true);
-    assert_eq!(known["ready"], false);
-    let refused = scene.amps(&["merge", &scene.id]).run().code(13);
-    assert!(
-        refused.stderr_text().contains("--ignore-gate"),
-        "{}",
-        refused.text()
-    );
-    scene
-        .amps(&["merge", &scene.id, "--ignore-gate"])
-        .run()
-        .ok();
-    assert_eq!(scene.repo.read("other.txt"), "1\n");
-}
-
-#[test]
 fn work_that_is_not_committed_is_not_forgotten_by_a_merge() {
     let scene = obedient(&["--script", "true"]);
     scene.turn("echo 1 > one.txt");

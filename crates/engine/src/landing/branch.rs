@@ -23,11 +23,16 @@ pub fn commit_of(git: &Git, ground: &Ground, name: &str) -> Result<Option<Oid>, 
 
 /// Returns the tree of a commit.
 pub(super) fn tree_of(git: &Git, ground: &Ground, commit: &Oid) -> Result<Oid, LandingError> {
-    let found = peel(git, ground, &[commit.as_str()], "tree")?;
-    let found = found.into_iter().next().flatten();
+    let found = content_of(git, ground, commit.as_str())?;
     Ok(found.ok_or_else(|| Refusal::Missing {
         reference: commit.to_string(),
     })?)
+}
+
+/// Returns the tree of the commit that a name stands for, if it does: its content, and nothing else.
+pub fn content_of(git: &Git, ground: &Ground, name: &str) -> Result<Option<Oid>, LandingError> {
+    let found = peel(git, ground, &[name], "tree")?;
+    Ok(found.into_iter().next().flatten())
 }
 
 fn peel(
@@ -106,17 +111,6 @@ pub(super) fn unexpected(call: &Call<'_>, answer: &[u8]) -> GitError {
         arguments: call.shown(),
         found: amps_core::path::RawPath::new(beginning).to_string(),
     }
-}
-
-/// Returns whether two names stand for commits with the same content.
-pub fn have_same_content(
-    git: &Git,
-    ground: &Ground,
-    one: &str,
-    other: &str,
-) -> Result<bool, LandingError> {
-    let found = peel(git, ground, &[one, other], "tree")?;
-    Ok(found[0].is_some() && found[0] == found[1])
 }
 
 /// Returns the commit at which a tip left another, each by any name.

@@ -29,9 +29,10 @@ pub fn preflight(
     let mut pairs = vec![(tip, base)];
     pairs.extend(others.iter().map(|(_, other)| (tip, other)));
     let mut merged = try_merges(git, ground, &pairs)?.into_iter();
-    let conflicts = match merged.next() {
-        Some(merged) => told(git, ground, [tip, base], merged)?,
-        None => Vec::new(),
+    let (merged_tree, conflicts) = match merged.next() {
+        Some(Merged::Clean(tree)) => (Some(tree), Vec::new()),
+        Some(clashed) => (None, told(git, ground, [tip, base], clashed)?),
+        None => (None, Vec::new()),
     };
     let mut in_siblings = Vec::new();
     for ((name, other), merged) in others.iter().zip(merged) {
@@ -62,6 +63,7 @@ pub fn preflight(
         uncommitted,
         untracked,
         under_way: checkout.and_then(|checkout| checkout.operation()),
+        merged_tree,
         conflicts,
         base_refusals,
         siblings: in_siblings,
