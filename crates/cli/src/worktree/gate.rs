@@ -7,7 +7,11 @@ use amps_engine::git::Git;
 use amps_engine::landing::content_of;
 use amps_proto::fault::Fault;
 use amps_proto::view::WorktreeView;
+<<<<<<< HEAD
 use serde::Serialize;
+=======
+use serde::{Deserialize, Serialize};
+>>>>>>> mend-l
 
 use super::landing;
 use crate::error::Failure;
@@ -38,6 +42,19 @@ enum GateVerdict {
     Failed,
 }
 
+<<<<<<< HEAD
+=======
+/// Whether only what the gate has judged is merged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Judgement {
+    #[default]
+    Required,
+    /// A person merges whatever the gate said.
+    Ignored,
+}
+
+>>>>>>> mend-l
 /// Returns what the last gate has said, and whether that still holds.
 pub(crate) fn gate(git: &Git, view: &WorktreeView) -> Result<GateStanding, Failure> {
     let mut standing = GateStanding {

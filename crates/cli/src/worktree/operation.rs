@@ -19,6 +19,7 @@ use amps_proto::view::WorktreeView;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::gate::Judgement;
 use super::{Locked, base_name, landing, native, neighbours, removal, tell, written};
 use crate::commands::new;
 use crate::context::Context;
@@ -61,7 +62,11 @@ pub(crate) struct MergeOrder {
     pub(crate) no_verify: bool,
     pub(crate) leave_uncommitted: bool,
     #[serde(default)]
+<<<<<<< HEAD
     pub(crate) ignore_gate: bool,
+=======
+    pub(crate) judgement: Judgement,
+>>>>>>> mend-l
     /// The remote to which the base is pushed afterwards.
     pub(crate) push: Option<String>,
 }

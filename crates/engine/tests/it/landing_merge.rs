@@ -109,8 +109,11 @@ fn an_edit_that_git_was_told_not_to_look_at_is_seen_before_anything_is_locked() 
         land.assert_calm();
         let read = fs::read_to_string(land.main.join("a")).unwrap();
         assert_eq!(read, "edited\n", "{flag}");
-        // As it was, it goes along.
-        land.write_in(&land.main, "a", text(&[]));
+        // One that nobody touched goes along.
+        let land = Land::new();
+        land.agent("a", text(&[(3, "x")]));
+        let planned = merge(&land, &MergeRequest::default()).unwrap();
+        land.git_in(&land.main, ["update-index", flag, "a"]);
         land.carry_out(&planned.course).unwrap();
         let read = fs::read_to_string(land.main.join("a")).unwrap();
         assert_eq!(read, text(&[(3, "x")]), "{flag}");
