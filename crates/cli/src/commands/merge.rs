@@ -20,11 +20,7 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::text::worktree::short_branch;
 use crate::worktree::answer::{Answer, Asked, Came};
-<<<<<<< HEAD
-use crate::worktree::gate::gate;
-=======
 use crate::worktree::gate::{Judgement, gate};
->>>>>>> mend-l
 use crate::worktree::operation::{Ended, MergeOrder, Plan, Resolve, Work};
 use crate::worktree::{self, landing, neighbours};
 use crate::{Outcome, output};
@@ -62,15 +58,11 @@ pub(crate) fn run(context: &Context, args: &MergeArgs) -> Outcome {
         message: args.message.clone(),
         no_verify: args.no_verify,
         leave_uncommitted: args.leave_uncommitted,
-<<<<<<< HEAD
-        ignore_gate: args.ignore_gate,
-=======
         judgement: if args.ignore_gate {
             Judgement::Ignored
         } else {
             Judgement::Required
         },
->>>>>>> mend-l
         push: None,
     };
     if args.push {
@@ -151,11 +143,7 @@ pub(crate) fn merge(work: Work<'_>, asked: Asked<'_>, order: &MergeOrder) -> Out
             },
         };
         point("merge-planned");
-<<<<<<< HEAD
-        if !order.ignore_gate {
-=======
         if order.judgement == Judgement::Required {
->>>>>>> mend-l
             require_judged(work, &ground, &plan)?;
         }
         match work.perform(&plan, hooks)? {

@@ -7,11 +7,7 @@ use amps_engine::git::Git;
 use amps_engine::landing::content_of;
 use amps_proto::fault::Fault;
 use amps_proto::view::WorktreeView;
-<<<<<<< HEAD
-use serde::Serialize;
-=======
 use serde::{Deserialize, Serialize};
->>>>>>> mend-l
 
 use super::landing;
 use crate::error::Failure;
@@ -42,8 +38,6 @@ enum GateVerdict {
     Failed,
 }
 
-<<<<<<< HEAD
-=======
 /// Whether only what the gate has judged is merged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -54,7 +48,6 @@ pub(crate) enum Judgement {
     Ignored,
 }
 
->>>>>>> mend-l
 /// Returns what the last gate has said, and whether that still holds.
 pub(crate) fn gate(git: &Git, view: &WorktreeView) -> Result<GateStanding, Failure> {
     let mut standing = GateStanding {

@@ -62,11 +62,7 @@ pub(crate) struct MergeOrder {
     pub(crate) no_verify: bool,
     pub(crate) leave_uncommitted: bool,
     #[serde(default)]
-<<<<<<< HEAD
-    pub(crate) ignore_gate: bool,
-=======
     pub(crate) judgement: Judgement,
->>>>>>> mend-l
     /// The remote to which the base is pushed afterwards.
     pub(crate) push: Option<String>,
 }
