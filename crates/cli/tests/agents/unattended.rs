@@ -4,12 +4,13 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use amps_core::process::ProcessIdentity;
 use amps_core::tool_call::ToolOutcome;
-use amps_core::turn::TurnRecord;
+use amps_core::turn::{AgentEvent, TurnRecord};
 use amps_core::usage::Usage;
 use amps_engine::agent::{self, Hearing, TurnOrder};
 use amps_engine::clock::Clock;
@@ -28,20 +29,29 @@ struct Desk {
     further: Vec<String>,
     repo: Repo,
     variables: Vec<(OsString, OsString)>,
+    /// Whether the agent told that it called a tool.
+    has_called: AtomicBool,
     // Before the home, which wants to be left by all processes.
     _model: Running,
     home: Home,
 }
 
-/// Gives each line to the hearing.
-struct Ear(Hearing);
+/// Gives each line to the hearing, and tells that a tool was called.
+struct Ear<'a> {
+    hearing: Hearing,
+    has_called: &'a AtomicBool,
+}
 
-impl TurnListener for Ear {
+impl TurnListener for Ear<'_> {
     fn started(&mut self, _process: &ProcessIdentity) {}
 
     fn line(&mut self, line: Line<'_>) {
         assert!(line.is_whole);
-        self.0.hear(line.bytes, line.at);
+        let events = self.hearing.hear(line.bytes, line.at);
+        let calls = |event: &AgentEvent| matches!(event, AgentEvent::ToolBegan { .. });
+        if events.iter().any(calls) {
+            self.has_called.store(true, Ordering::SeqCst);
+        }
     }
 }
 
@@ -59,6 +69,7 @@ impl Desk {
             further: further.iter().map(|&word| word.to_owned()).collect(),
             repo,
             variables,
+            has_called: AtomicBool::new(false),
             _model: model,
             home,
         }
@@ -88,9 +99,12 @@ impl Desk {
             stop: stop.map(PipeReader::as_fd),
         };
         let clock = Clock::default();
-        let mut ear = Ear(Hearing::new(agent, &order));
+        let mut ear = Ear {
+            hearing: Hearing::new(agent, &order),
+            has_called: &self.has_called,
+        };
         let ending = run_turn(&command, &clock, &mut ear).unwrap();
-        let turn = ear.0.finish(ending.exit, clock.now());
+        let turn = ear.hearing.finish(ending.exit, clock.now());
         (ending, turn)
     }
 
@@ -214,8 +228,14 @@ fn a_tool_ends_with_a_turn_that_is_stopped(name: &'static str, further: &[&str])
     let (stop, mut asker) = io::pipe().unwrap();
     let begun = desk.repo.file("begun.txt");
     let (ending, turn) = thread::scope(|scope| {
+        let has_called = &desk.has_called;
         scope.spawn(move || {
             wait::for_file(&begun, AGENT_PATIENCE);
+            // A tool may begin before it is told; of those of opencode the end alone is.
+            if name != "opencode" {
+                let called = || has_called.load(Ordering::SeqCst).then_some(());
+                wait::until("the call to be told", AGENT_PATIENCE, called);
+            }
             asker.write_all(b"!").unwrap();
         });
         let order = TurnOrder {
